@@ -103,6 +103,24 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return Schema.parse(self.schema)
 
 
+class ScenarioDivergence(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """A prediction of what a backend shows in a scenario instead of the reference.
+
+    claims: observable or line -> claim text that holds on this backend, in place of the
+    scenario's own claim there and of what the reference shows there. backend, versions, stance,
+    why, source: as in Divergence.
+    """
+
+    backend: str
+    claims: dict[str, str]
+    stance: str
+    why: str
+    source: str
+    versions: str = ""
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A documented behaviour as a program, with what a person concluded from the norm.
 
@@ -118,9 +136,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     norm: str
     claims: dict[str, str]
     needs: tuple[str, ...] = ()
-    divergence: tuple[Divergence, ...] = ()
+    divergence: tuple[ScenarioDivergence, ...] = ()
     why: str = ""
-    jax: str = ""
 
 
 class Specs(msgspec.Struct, frozen=True, kw_only=True):
