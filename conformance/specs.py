@@ -39,7 +39,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One explicit call: shapes of the tensor arguments by name, and the other arguments.
 
     shapes: name -> shape, or list of shapes for Tensor[]. args: literals; a list given for a
-    Tensor argument is a literal tensor (int64, bool or float32 by its elements).
+    Tensor argument is a literal tensor (int64, bool or float32 by its elements; int64 when
+    empty), a number there one of no dimension, and {int32 = …} says the dtype. A Tensor?[] holds
+    such literals or ":" (None: the whole dimension).
+    layouts: tensor name -> word of `layouts`, where it is not contiguous.
     expects: for the `errors` list, the error kind that must be raised. values: how the crossed
     inputs are filled (word of `values`). dtypes: restricts the call to these dtypes.
     points: points that hold for the call as a whole. stage: where the refusal comes, "forward"
@@ -48,6 +51,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     shapes: dict[str, Any] = {}
     args: dict[str, Any] = {}
+    layouts: dict[str, str] = {}
     expects: str = ""
     values: str = "points"
     dtypes: tuple[str, ...] = ()
@@ -73,6 +77,7 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     torch, jax: call templates; "" = the library has no such operation (then NOT_APPLICABLE).
     inplace: True for operations with `(a!)` in the schema; base: name of the out-of-place
     operation that says their value. needs: capabilities every case of the op needs.
+    fixed: tensor argument -> the dtype it always has (`condition` of where is bool).
     """
 
     name: str
@@ -94,6 +99,7 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grad: str | tuple[str, ...] = "auto"
     base: str = ""
     needs: tuple[str, ...] = ()
+    fixed: dict[str, str] = {}
     notes: str = ""
     chapter: str = ""
     divergence: tuple[Divergence, ...] = ()

@@ -130,6 +130,7 @@ def _names(op: OpSpec, schema: Schema, words: Words, at: Errors) -> None:
             where = f"{list_name}[{place}]."
             known(call.shapes, tensors, where + "shapes")
             known(call.args, names, where + "args")
+            known(call.layouts, tensors, where + "layouts")
             _call(call, list_name == "errors", words, at, where)
     kept = {*names, "result", *(r.name for r in schema.returns if r.name)}
     known(op.saves, tensors, "saves")
@@ -150,6 +151,7 @@ def _names(op: OpSpec, schema: Schema, words: Words, at: Errors) -> None:
 
 def _call(call: Call, refused: bool, words: Words, at: Errors, where: str) -> None:
     words.check("points", call.points, at, where + "points")
+    words.check("layouts", call.layouts.values(), at, where + "layouts")
     words.check("values", [call.values], at, where + "values")
     words.check("capabilities", call.needs, at, where + "needs")
     words.check("stages", [call.stage], at, where + "stage")
