@@ -72,6 +72,8 @@ class Evaluation:
     the order of `Case.inputs` (None where the library says the gradient is undefined/absent).
     aliases: for every output, the name of the input whose memory it shares, or None; the whole
     is None where the library has no observable memory.
+    inputs: every operand after the call, in the order of `Case.operands`, where the call was
+    refused or writes to its inputs; else None.
     raised: set instead of outputs when the call was refused; stage says where:
     "forward", "vjp", "second".
     """
@@ -81,5 +83,6 @@ class Evaluation:
     grads: tuple[TensorObs | None, ...] | None = None
     seconds: tuple[TensorObs | None, ...] | None = None
     aliases: tuple[str | None, ...] | None = None
+    inputs: tuple[TensorObs, ...] | None = None
     raised: Raised | None = None
     stage: str = "forward"

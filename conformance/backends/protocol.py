@@ -17,6 +17,25 @@ class BackendUnavailable(Exception):
     """The library, device or option is not here. The message names what and how to get it."""
 
 
+class BackendBroken(Exception):
+    """The library is installed but does not import. The message names the ImportError."""
+
+
+class UnknownBackend(Exception):
+    """No such backend name. The message offers the nearest valid one."""
+
+
+class NotExpressible(Exception):
+    """The library's call takes no such argument: the case does not apply to it.
+
+    names: the schema's argument names that would be lost.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(f"the library's call has no {', '.join(names)}")
+        self.names = names
+
+
 class Session(Protocol):
     """Runs one program, step by step, in one namespace of live variables."""
 

@@ -1,0 +1,217 @@
+"""`evaluate` for libraries with PyTorch's eager surface: torch itself and the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from conformance.backends.arguments import Bound
+from conformance.backends.errors import ErrorTable
+from conformance.cases.case import Case, Operand
+from conformance.cases.layouts import place
+from conformance.observation import Evaluation, TensorObs
+from conformance.specs import OpSpec
+
+
+class EagerBackend:
+    """Everything that torch and the reference have in common.
+
+    api: the library's module. Subclasses say how arrays go in and out, what identifies a
+    storage, and which table maps exceptions.
+    """
+
+    name: str
+    library: str
+    version: str
+    device: str = "cpu"
+    options: tuple[str, ...] = ()
+    capabilities: frozenset[str]
+    promotion: str = "torch"
+    api: Any
+    errors: ErrorTable
+
+    def __init__(self) -> None:
+        self.library_s = 0.0
+        self._bound: dict[str, Bound] = {}
+
+    # what differs between libraries
+
+    def from_array(self, storage: np.ndarray) -> Any:
+        """A new tensor that owns its memory, from an array of any dtype of the lists."""
+        raise NotImplementedError
+
+    def to_array(self, tensor: Any) -> np.ndarray:
+        """An owned C-contiguous array with the tensor's values."""
+        raise NotImplementedError
+
+    def storage_of(self, tensor: Any) -> Any:
+        """A hashable that is equal for two tensors exactly when they share a storage."""
+        raise NotImplementedError
+
+    def dtype_name(self, tensor: Any) -> str:
+        raise NotImplementedError
+
+    # the protocol
+
+    def supports(self, op: OpSpec, dtypes: Sequence[str]) -> str:
+        return "" if op.torch else f"{self.library} has no {op.name}"
+
+    def bound(self, op: OpSpec) -> Bound:
+        """Raises TemplateError when the library lacks the function that the table names."""
+        found = self._bound.get(op.name)
+        if found is None:
+            found = self._bound[op.name] = Bound.of(op, op.torch, {"torch": self.api})
+        return found
+
+    def dtype(self, name: str) -> Any:
+        return getattr(self.api, name)
+
+    def build(self, operand: Operand) -> Any:
+        """A fresh tensor that lies in memory as the operand's layout says."""
+        if operand.layout == "contiguous":
+            return self.from_array(operand.data)
+        placed = place(operand.data, operand.layout)
+        storage = self.from_array(placed.storage)
+        return self.api.as_strided(storage, placed.shape, placed.strides, placed.offset)
+
+    def evaluate(
+        self,
+        op: OpSpec,
+        case: Case,
+        cotangents: Sequence[np.ndarray | None] | None = None,
+        second: Sequence[np.ndarray | None] | None = None,
+    ) -> Evaluation:
+        bound = self.bound(op)
+        inputs: dict[str, Any] = {}  # every input as the operation gets it
+        leaves: list[Any] = []  # those a cotangent is asked for
+
+        def tensor(path: str, operand: Operand) -> Any:
+            made = self.build(operand)
+            if cotangents is not None and operand.differentiable:
+                leaf = made.requires_grad_()
+                leaves.append(leaf)
+                if path in bound.writes:  # a leaf may not be written: write to a copy of it
+                    made = self.build(operand)
+                    made.copy_(leaf)
+            inputs[path] = made
+            return made
+
+        arguments = bound.arguments(case, tensor, self.dtype)
+        start = perf_counter()
+        try:
+            result = bound.call(arguments)
+        except Exception as error:
+            self.library_s += perf_counter() - start
+            return Evaluation(
+                raised=self.errors.raised(error), inputs=self._observe_all(inputs.values())
+            )
+        self.library_s += perf_counter() - start
+        if result is None:  # x[i] = v is a statement: its result is what it wrote to
+            result = tuple(inputs[name] for name in bound.writes)
+        tensors, scalars = self.flatten(result)
+        groups = {self.storage_of(t): (i, path) for i, (path, t) in enumerate(inputs.items())}
+        outputs, aliases = [], []
+        for t in tensors:
+            number, path = groups.setdefault(self.storage_of(t), (len(groups), None))
+            outputs.append(self.observe(t, number))
+            aliases.append(path)
+        seen: dict[str, Any] = {
+            "outputs": tuple(outputs),
+            "scalars": tuple(scalars),
+            "aliases": tuple(aliases),
+        }
+        if bound.writes:
+            seen["inputs"] = self._observe_all(inputs.values())
+        if cotangents is None:
+            return Evaluation(**seen)
+        return self._differentiate(seen, tensors, leaves, cotangents, second)
+
+    def _differentiate(
+        self,
+        seen: dict[str, Any],
+        tensors: list[Any],
+        leaves: list[Any],
+        cotangents: Sequence[np.ndarray | None],
+        second: Sequence[np.ndarray | None] | None,
+    ) -> Evaluation:
+        chosen = [
+            (t, self._cotangent(t, ct, second is not None))
+            for t, ct in zip(tensors, cotangents, strict=True)
+            if ct is not None
+        ]
+        cts = [ct for _, ct in chosen]
+        try:
+            grads = self._grad(chosen, leaves, second is not None)
+        except Exception as error:
+            return Evaluation(**seen, raised=self.errors.raised(error), stage="vjp")
+        seen["grads"] = tuple(None if g is None else self.observe(g) for g in grads)
+        if second is None:
+            return Evaluation(**seen)
+        vectors = [
+            (g, self._cotangent(g, v, False))
+            for g, v in zip(grads, second, strict=True)
+            if g is not None and v is not None
+        ]
+        try:
+            seconds = self._grad(vectors, [*leaves, *cts], False)
+        except Exception as error:
+            return Evaluation(**seen, raised=self.errors.raised(error), stage="second")
+        seen["seconds"] = tuple(None if s is None else self.observe(s) for s in seconds)
+        return Evaluation(**seen)
+
+    def _grad(self, pairs: list[tuple[Any, Any]], inputs: list[Any], graph: bool) -> Any:
+        """autograd.grad over the outputs that have a gradient at all; None elsewhere."""
+        pairs = [(t, ct) for t, ct in pairs if t.requires_grad]
+        if not pairs or not inputs:
+            return (None,) * len(inputs)
+        outputs, cotangents = zip(*pairs, strict=True)
+        start = perf_counter()
+        try:
+            return self.api.autograd.grad(
+                outputs, inputs, cotangents, create_graph=graph, allow_unused=True
+            )
+        finally:
+            self.library_s += perf_counter() - start
+
+    def _cotangent(self, tensor: Any, ct: np.ndarray, wanted: bool) -> Any:
+        """The cotangent in the dtype that the library gave its output."""
+        made = self.from_array(ct)
+        if made.dtype != tensor.dtype:
+            made = made.to(tensor.dtype)
+        return made.requires_grad_() if wanted else made
+
+    def flatten(self, result: Any) -> tuple[list[Any], list[Any]]:
+        """Tensors, and other results, of a possibly nested tuple, each in order."""
+        if isinstance(result, self.api.Tensor):
+            return [result], []
+        if isinstance(result, (tuple, list)):
+            tensors: list[Any] = []
+            scalars: list[Any] = []
+            for item in result:
+                more, others = self.flatten(item)
+                tensors += more
+                scalars += others
+            return tensors, scalars
+        return [], [result]
+
+    def _observe_all(self, tensors: Any) -> tuple[TensorObs, ...]:
+        return tuple(self.observe(t) for t in tensors)
+
+    def observe(self, tensor: Any, storage: int | None = None) -> TensorObs:
+        """Everything visible of one tensor but its `.grad`."""
+        grad_fn = tensor.grad_fn
+        return TensorObs(
+            value=self.to_array(tensor),
+            dtype=self.dtype_name(tensor),
+            shape=tuple(tensor.shape),
+            strides=tuple(tensor.stride()),
+            offset=tensor.storage_offset(),
+            storage=storage,
+            version=tensor._version,
+            requires_grad=tensor.requires_grad,
+            is_leaf=tensor.is_leaf,
+            grad_fn=None if grad_fn is None else grad_fn.name(),
+        )
