@@ -1,0 +1,70 @@
+"""Adding a cotangent to a leaf's `.grad`, and fitting cotangents to what they belong to."""
+
+from reference_impl.errors import GradMismatch, ShapeMismatch, shape_text
+from reference_impl.geometry import contiguous_stride, is_dense
+from reference_impl.grad_mode import state
+
+
+def accumulate(leaf, ct):
+    """leaf.grad += ct. The first one is a copy, so that no other gradient shares its memory."""
+    if leaf._grad is None:
+        if state.enabled:
+            leaf._grad = ct.clone()
+        else:
+            leaf._grad = dense_copy(ct, leaf)
+    elif state.enabled:
+        leaf._grad = leaf._grad + ct
+    else:
+        leaf._grad += ct
+
+
+def dense_copy(ct, like):
+    """Copy of `ct` with the strides of `like` where those are dense, else row-major."""
+    from reference_impl.creation import empty_strided
+    size = ct._size
+    stride = like._stride if like._size == size and is_dense(size, like._stride) else (
+        contiguous_stride(size))
+    out = empty_strided(size, stride, dtype=ct.dtype)
+    out._array[...] = ct._array
+    return out
+
+
+def fit(ct, meta, node):
+    """`ct` made to fit an output (size, dtype): summed where that was broadcast, cast.
+
+    Raises GradMismatch when no summing leads there.
+    """
+    size, dtype = meta
+    if ct._size != size:
+        if not _expands(size, ct._size):
+            raise GradMismatch(f"Function {node.name()} returned an invalid gradient - got "
+                               f"{shape_text(ct._size)} but expected shape compatible with "
+                               f"{shape_text(size)}")
+        ct = sum_to_size(ct, size)
+    if ct.dtype is not dtype:
+        if ct.dtype.is_complex and not dtype.is_complex:
+            ct = ct.real
+        ct = ct.to(dtype)
+    return ct
+
+
+def _expands(small, large):
+    lead = len(large) - len(small)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(small, large[lead:], strict=True))
+
+
+def sum_to_size(t, size):
+    """Sum `t` over the dimensions along which `size` was broadcast. Raises ShapeMismatch."""
+    if t._size == size:
+        return t
+    if not _expands(size, t._size):
+        raise ShapeMismatch(f"size {shape_text(size)} is not expandable to size "
+                            f"{shape_text(t._size)}.")
+    lead = len(t._size) - len(size)
+    dims = tuple(range(lead)) + tuple(
+        i for i in range(lead, len(t._size)) if size[i - lead] == 1 and t._size[i] != 1)
+    if dims:
+        t = t.sum(dims, keepdim=True)
+    return t.view(size) if lead else t
+
+

@@ -1,0 +1,219 @@
+"""From a call to a result: bind arguments, choose the overload, promote, compute, record."""
+
+import numpy as np
+
+from reference_impl import dtypes as dt
+from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable
+from reference_impl.grad_mode import state
+from reference_impl.graph import Unsaved, record
+from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
+from reference_impl.rule import NO_DEFAULT, NUMPY_NAMES
+from reference_impl.tensor import Tensor, from_result, make_tensor
+
+FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
+
+
+class Operation:
+    """All overloads of one public name."""
+
+    def __init__(self, name):
+        self.name, self.rules = name, []
+        self.function = self._make_function()
+
+    def add(self, rule, method, function):
+        self.rules.append(rule)
+        if function:
+            FUNCTIONS[self.name] = self.function
+        if method:
+            attach_method(self.name, rule, self.function)
+
+    def _make_function(self):
+        def call(*args, **kwargs):
+            return self.call(args, kwargs)
+        call.__name__ = call.__qualname__ = self.name
+        return call
+
+    def call(self, args, kwargs):
+        if len(self.rules) == 1:
+            one = self.rules[0]
+            if one.kind == "composite":
+                return one.forward(*args, **kwargs)
+            return run(one, bind(one, args, kwargs, strict=False))
+        failures = []
+        for strict in (True, False):
+            for one in self.rules:
+                try:
+                    if one.kind == "composite":
+                        one.signature.bind(*args, **kwargs)
+                        return one.forward(*args, **kwargs)
+                    values = bind(one, args, kwargs, strict)
+                except TypeError as error:
+                    failures.append(error)
+                    continue
+                return run(one, values)
+        raise failures[-1]
+
+
+def attach_method(name, rule, function):
+    """Make `function` a method; self need not be its first parameter (where)."""
+    place = rule.by_name.get("self", 0) if rule.kind != "composite" else 0
+    if place == 0:
+        setattr(Tensor, name, function)
+        return
+
+    def method(self, *args, **kwargs):
+        return function(*args[:place], self, *args[place:], **kwargs)
+    method.__name__ = method.__qualname__ = name
+    setattr(Tensor, name, method)
+
+
+def bind(rule, args, kwargs, strict):
+    """Values of the rule's parameters in order. Raises ArgumentType when the call does not fit.
+
+    strict: inputs must be tensors and arguments must not be (to choose among overloads).
+    """
+    values, given = list(rule.defaults), len(args)
+    if given > rule.positional or rule.varargs:
+        args, given = _collect(rule, args)
+    values[:given] = args
+    for key, value in kwargs.items():
+        i = rule.by_name.get(key)
+        if i is None:
+            i = rule.by_name.get(NUMPY_NAMES.get(key))
+        if i is None:
+            raise ArgumentType(f"{rule.public_name}() got an unexpected keyword argument '{key}'")
+        if i < given:
+            raise ArgumentType(f"{rule.public_name}() got multiple values for argument '{key}'")
+        values[i] = value
+    for i, value in enumerate(values):
+        kind = rule.parameters[i].kind
+        if isinstance(value, Tensor):
+            if kind == "argument":
+                if strict or value._size:
+                    raise _wrong(rule, i, value)
+                values[i] = value.item()
+        elif value is NO_DEFAULT:
+            raise ArgumentType(f"{rule.public_name}() missing 1 required positional arguments: "
+                               f'"{_public(rule.names[i])}"')
+        elif kind != "argument" and not _is_input(rule, kind, value, strict):
+            raise _wrong(rule, i, value)
+    return values
+
+
+def _collect(rule, args):
+    """Loose integers gathered into the varargs parameter: permute(0, 1)."""
+    if rule.varargs is None:
+        raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
+                           f"but {len(args)} were given")
+    place = rule.by_name[rule.varargs]
+    if len(args) > place and not isinstance(args[place], (tuple, list)) and args[place] is not None:
+        args = args[:place] + (tuple(args[place:]),)
+    elif len(args) > rule.positional:
+        raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
+                           f"but {len(args)} were given")
+    return args, len(args)
+
+
+def _is_input(rule, kind, value, strict):
+    if kind == "tensors":
+        return isinstance(value, (tuple, list)) and all(
+            isinstance(v, (Tensor, Unsaved)) for v in value)
+    if value is None:
+        return kind == "optional"
+    if isinstance(value, Unsaved):
+        return True
+    return not strict and rule.numbers and isinstance(value, NUMBER)
+
+
+def _public(name):
+    return "input" if name == "self" else name
+
+
+def _wrong(rule, i, value):
+    kind = rule.parameters[i].kind
+    want = {"tensors": "tuple of Tensors", "argument": "Number"}.get(kind, "Tensor")
+    return ArgumentType(f"{rule.public_name}(): argument '{_public(rule.names[i])}' (position "
+                        f"{i + 1}) must be {want}, not {type(value).__name__}")
+
+
+def wrap_number(value, dtype=None):
+    """A Python number as a zero-dim tensor that yields in promotion."""
+    own = number_dtype(value)
+    made = make_tensor(np.array(value, own.np), own)
+    made._wrapped = True
+    return made
+
+
+def run(rule, values):
+    """Compute a rule on bound values."""
+    if rule.kind == "view":
+        from reference_impl.viewing import run_view
+        return run_view(rule, values)
+    ins, flat = [], []
+    for i in rule.input_positions:
+        value = values[i]
+        if isinstance(value, Unsaved):
+            return value
+        if isinstance(value, (tuple, list)):
+            if any(isinstance(v, Unsaved) for v in value):
+                return Unsaved()
+            value = list(value)
+            flat.extend(value)
+        elif value is not None:
+            if not isinstance(value, Tensor):
+                value = wrap_number(value)
+            flat.append(value)
+        ins.append(value)
+    arguments = {n: values[rule.by_name[n]] for n in rule.argument_names}
+    if rule.runs_inplace:
+        from reference_impl.inplace import run_inplace
+        return run_inplace(rule, ins, flat, values, arguments)
+    raw, arrays = compute(rule, ins, flat, values, arguments)
+    many = isinstance(raw, (tuple, list))
+    outputs = [from_result(r, arrays, rule.layout, flat) for r in (raw if many else (raw,))]
+    if state.enabled and any(t.requires_grad for t in flat):
+        record(rule, ins, flat, arguments, outputs, many)
+    return tuple(outputs) if many else outputs[0]
+
+
+def compute(rule, ins, flat, values, arguments):
+    """Run forward on promoted arrays. Returns what it returned, and those arrays."""
+    dtype = common_dtype(rule, flat, arguments)
+    arrays = [t._array if dtype is None or t.dtype is dtype else t._array.astype(dtype.np)
+              for t in flat]
+    with np.errstate(all="ignore"):
+        if isinstance(rule.forward, np.ufunc):
+            return rule.forward(*arrays), arrays
+        given, rest = list(values), iter(arrays)
+        for i, x in zip(rule.input_positions, ins, strict=True):
+            if isinstance(x, list):
+                given[i] = [next(rest) for _ in x]
+            elif x is not None:
+                given[i] = next(rest)
+        n = rule.positional
+        keywords = dict(zip(rule.names[n:], given[n:], strict=True))
+        return rule.forward(*given[:n], **keywords), arrays
+
+
+def common_dtype(rule, flat, arguments):
+    """The dtype that inputs are cast to before forward; None: they stay as they are."""
+    promote = rule.promote
+    if promote == "none" or not flat:
+        return None
+    first = flat[0].dtype
+    alike = not flat[0]._wrapped and all(t.dtype is first and not t._wrapped for t in flat)
+    if promote == "same":
+        if not alike:
+            other = next(t.dtype for t in flat if t.dtype is not first)
+            raise DtypeMismatch(f"expected all inputs to have the same dtype, but got "
+                                f"{first.name} and {other.name}")
+        return None
+    if promote == "sum":
+        asked = arguments.get("dtype")
+        return asked or (dt.int64 if first.category <= dt.INT else first)
+    common = first if alike else result_dtype(flat)
+    return to_float(common) if promote == "float" else common
+
+
+def not_differentiable(name):
+    return NotDifferentiable(f"derivative for {name} is not implemented")

@@ -1,0 +1,325 @@
+"""The graph that backward walks: nodes, edges, and what a node keeps.
+
+An edge is (node, output number), or None where no gradient flows. Nodes point from results to
+inputs; nothing points the other way, so a graph lives as long as some result does.
+"""
+
+import itertools
+import weakref
+
+from reference_impl.errors import GraphFreed, SavedTensorModified, shape_text
+from reference_impl.geometry import numel
+from reference_impl.tensor import Size, shallow
+
+_sequence = itertools.count()
+
+
+class Unsaved:
+    """Stands in a vjp for an input that was not kept: shape and dtype are known, values not.
+
+    Computing with it gives Unsaved again. So a vjp may write all cotangents, and the engine uses
+    those that were asked for; using the value of something not kept cannot go unnoticed.
+    """
+
+    requires_grad = False
+    is_leaf = True
+
+    def __init__(self, size=None, dtype=None):
+        if size is not None:
+            self._size, self.shape, self.dtype, self.ndim = size, Size(size), dtype, len(size)
+
+    def size(self, dim=None):
+        return self.shape if dim is None else self.shape[dim]
+
+    def numel(self):
+        return numel(self._size)
+
+    def dim(self):
+        return self.ndim
+
+    def is_floating_point(self):
+        return self.dtype.is_floating_point
+
+    def is_complex(self):
+        return self.dtype.is_complex
+
+    def _absorb(self, *args, **kwargs):
+        return Unsaved(getattr(self, "_size", None), getattr(self, "dtype", None))
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._absorb
+
+    def __bool__(self):
+        raise TypeError("a vjp asks for the truth of an input that its rule does not save")
+
+    def __iter__(self):
+        raise TypeError("a vjp unpacks an input that its rule does not save")
+
+
+for _op in ("add radd sub rsub mul rmul truediv rtruediv pow rpow neg matmul rmatmul eq ne lt le "
+            "gt ge and or xor invert mod floordiv getitem abs rand ror").split():
+    setattr(Unsaved, f"__{_op}__", Unsaved._absorb)
+Unsaved.__hash__ = object.__hash__
+
+
+class Node:
+    """One step of the graph. Subclasses say in `backward` how cotangents go through it.
+
+    edges: where each result of `backward` goes. metas: (size, dtype) of each output, which the
+    engine holds cotangents to.
+    """
+
+    __slots__ = ("edges", "metas", "sequence", "hooks", "pre_hooks", "tensor_hooks", "retained",
+                 "metadata", "__weakref__")
+
+    def __init__(self, edges, metas):
+        self.edges, self.metas, self.sequence = edges, metas, next(_sequence)
+        self.hooks = self.pre_hooks = self.tensor_hooks = self.retained = self.metadata = None
+
+    def name(self):
+        return type(self).__name__
+
+    @property
+    def next_functions(self):
+        return tuple((None, 0) if e is None else e for e in self.edges)
+
+    def _sequence_nr(self):
+        return self.sequence
+
+    def backward(self, cts):
+        """Cotangents of the inputs, one per edge (None: none). cts: one per output or None."""
+        raise NotImplementedError
+
+    def release(self):
+        """Free what was kept for backward."""
+
+    def __call__(self, *cts):
+        out = self.backward(list(cts))
+        return out[0] if len(out) == 1 else tuple(out)
+
+
+class AccumulateGrad(Node):
+    """The end of a path: adds what arrives to the leaf's `.grad`."""
+
+    __slots__ = ("variable", "post_hooks")
+
+    def __init__(self, variable):
+        super().__init__((), ((variable._size, variable.dtype),))
+        self.sequence = float("inf")     # as in torch: leaves are served as soon as they are ready
+        self.variable, self.post_hooks = variable, None
+
+    def backward(self, cts):
+        from reference_impl.accumulate import accumulate
+        if cts[0] is not None:
+            accumulate(self.variable, cts[0])
+        return ()
+
+
+def accumulator(leaf):
+    """The one AccumulateGrad node of a leaf, made on first need."""
+    node = leaf._accumulator_ref and leaf._accumulator_ref()
+    if node is None:
+        node = AccumulateGrad(leaf)
+        leaf._accumulator_ref = weakref.ref(node)
+    return node
+
+
+def gradient_edge(t):
+    """Where a cotangent of `t` goes; None when it requires no grad."""
+    if t._view is not None:
+        from reference_impl.viewing import refresh
+        refresh(t)
+    if t._node is not None:
+        return (t._node, t._nr)
+    return (accumulator(t), 0) if t._leaf_grad else None
+
+
+class Saved:
+    """A tensor kept for backward, with the version it had: later writes are noticed."""
+
+    __slots__ = ("tensor", "version", "node", "nr", "is_result", "leaf_grad")
+
+    def __init__(self, t, is_result=False):
+        edge = None if is_result else gradient_edge(t)
+        # a copy of the handle, not `t`: t may be given another history by an in-place write, and
+        # a result that its own node kept would be a reference cycle
+        self.tensor = t if t._leaf_grad and not is_result else shallow(t)
+        self.version, self.is_result = t._counter.value, is_result
+        self.node, self.nr = edge if edge else (None, t._nr)
+        self.leaf_grad = t._leaf_grad
+
+    def unpack(self, owner):
+        """The tensor as it was. Raises GraphFreed or SavedTensorModified."""
+        t = self.tensor
+        if t is None:
+            raise GraphFreed(
+                "Trying to backward through the graph a second time (or directly access saved "
+                "tensors after they have already been freed). Saved intermediate values of the "
+                "graph are freed when you call .backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time or if "
+                "you need to access saved tensors after calling backward.")
+        if t._counter.value != self.version:
+            raise self._modified(t, owner)
+        if self.leaf_grad and not self.is_result:
+            return t
+        out = shallow(t)
+        node = owner if self.is_result else self.node
+        if node is not None and t.dtype.is_differentiable:
+            out._node, out._nr = node, self.nr
+        return out
+
+    def _modified(self, t, owner):
+        kind = f"torch.{t.dtype.scalar_name}Tensor"
+        made = ""
+        node = owner if self.is_result else self.node
+        if node is not None and not isinstance(node, AccumulateGrad):
+            made = f", which is output {self.nr} of {node.name()},"
+        return SavedTensorModified(
+            "one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: [{kind} {shape_text(t._size)}]{made} is at version {t._counter.value}; "
+            f"expected version {self.version} instead. Hint: enable anomaly detection to find the "
+            "operation that failed to compute its gradient, with "
+            "torch.autograd.set_detect_anomaly(True).")
+
+
+class RuleNode(Node):
+    """A step recorded by an operation of the table."""
+
+    __slots__ = ("rule", "arguments", "saved", "structure", "needed", "many")
+    rule_of_class = None
+
+    def __init__(self, rule, edges, metas, arguments, structure, needed, many):
+        super().__init__(edges, metas)
+        self.rule, self.arguments, self.saved = rule, arguments, {}
+        self.structure, self.needed, self.many = structure, needed, many
+
+    def release(self):
+        for kept in self.saved.values():
+            for one in kept if isinstance(kept, list) else (kept,):
+                one.tensor = None
+
+    def backward(self, cts):
+        rule = self.rule
+        if rule.vjp is None:
+            from reference_impl.dispatch import not_differentiable
+            raise not_differentiable(rule.name)
+        kept = {name: self._unpack(what) for name, what in self.saved.items()}
+        ins = [kept.get(name, meta) for name, meta in zip(rule.inputs, self.structure, strict=True)]
+        y = kept.get("result")
+        if y is None:
+            y = tuple(Unsaved(*m) for m in self.metas)
+            y = y if self.many else y[0]
+        got = rule.vjp(self._materialise(cts), ins, y, **self.arguments)
+        return self._flatten(got)
+
+    def _unpack(self, what):
+        if isinstance(what, list):
+            return [s.unpack(self) for s in what]
+        return what.unpack(self)
+
+    def _materialise(self, cts):
+        """Zeros where no cotangent arrived; None for outputs that cannot have one."""
+        from reference_impl.creation import zeros
+        full = [ct if ct is not None else zeros(size, dtype=d) if d.is_differentiable else None
+                for ct, (size, d) in zip(cts, self.metas, strict=True)]
+        return tuple(full) if self.many else full[0]
+
+    def _flatten(self, got):
+        """One cotangent per edge from one per input; checks that the wanted ones are there."""
+        flat = []
+        for meta, ct in zip(self.structure, got, strict=True):
+            if isinstance(meta, list):
+                flat.extend([None] * len(meta) if ct is None else ct)
+            elif meta is not None:
+                flat.append(ct)
+        for i, (ct, wanted) in enumerate(zip(flat, self.needed, strict=True)):
+            if not wanted:
+                flat[i] = None
+            elif isinstance(ct, Unsaved):
+                raise AssertionError(
+                    f"rule {self.rule.name}: the vjp of input {i} needs a value that `saves` does "
+                    f"not list (saves = {self.rule.saves})")
+        return flat
+
+    def __getattr__(self, name):
+        if name.startswith("_saved_"):
+            name = name[len("_saved_"):]
+            if name in self.saved:
+                return self._unpack(self.saved[name])
+            if name in self.arguments:
+                return self.arguments[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
+def node_class(rule):
+    if rule.node_class is None:
+        rule.node_class = type(rule.node, (RuleNode,), {"__slots__": ()})
+    return rule.node_class
+
+
+def make_node(rule, ins, flat, arguments, outputs, many, kept_self=None):
+    """The node of one call; `outputs` are not attached to it yet.
+
+    kept_self: for an in-place operation, a copy of the input from before the write.
+    """
+    edges = tuple(gradient_edge(t) for t in flat)
+    edges = tuple(e if t.dtype.is_differentiable else None
+                  for e, t in zip(edges, flat, strict=True))
+    structure = [_meta(x) for x in ins]
+    node = node_class(rule)(rule, edges, tuple((o._size, o.dtype) for o in outputs), arguments,
+                            structure, [e is not None for e in edges], many)
+    if not rule.saves:
+        return node
+    wanted, position = set(), 0
+    for name, x in zip(rule.inputs, ins, strict=True):
+        count = len(x) if isinstance(x, list) else x is not None
+        if any(e is not None for e in edges[position:position + count]):
+            wanted.update(rule.saves.get(name, ()))
+        position += count
+    for name, x in zip(rule.inputs, ins, strict=True):
+        if name in wanted and x is not None:
+            if kept_self is not None and name == "self":
+                x = kept_self
+            node.saved[name] = [Saved(v) for v in x] if isinstance(x, list) else Saved(x)
+    return node
+
+
+def save_result(node, outputs):
+    """Keep the outputs too, where the rule asks; call once they carry the node's history."""
+    rule = node.rule
+    position = 0
+    for name, meta in zip(rule.inputs, node.structure, strict=True):
+        count = len(meta) if isinstance(meta, list) else meta is not None
+        if "result" in rule.saves.get(name, ()) and any(node.needed[position:position + count]):
+            kept = [Saved(o, is_result=True) for o in outputs]
+            node.saved["result"] = kept if node.many else kept[0]
+            return
+        position += count
+
+
+def _meta(x):
+    if x is None:
+        return None
+    if isinstance(x, list):
+        return [Unsaved(t._size, t.dtype) for t in x]
+    return Unsaved(x._size, x.dtype)
+
+
+def record(rule, ins, flat, arguments, outputs, many):
+    """Give `outputs` their history."""
+    which = rule.differentiable
+    tracked = [i for i, o in enumerate(outputs) if o.dtype.is_differentiable
+               and (which is None or i in which)]
+    if not tracked:
+        return
+    node = make_node(rule, ins, flat, arguments, outputs, many)
+    if not any(node.needed):
+        return
+    for i in tracked:
+        outputs[i]._node, outputs[i]._nr = node, i
+    if rule.saves:
+        save_result(node, outputs)
+
+

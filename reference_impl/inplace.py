@@ -1,0 +1,144 @@
+"""In-place writes: what is refused, the write itself, and the new history."""
+
+import numpy as np
+
+from reference_impl.errors import (LeafWrittenInPlace, ShapeMismatch, ViewOfLeafWritten,
+                                   ViewWriteForbidden, shape_text)
+from reference_impl.grad_mode import state
+from reference_impl.graph import Node, gradient_edge, make_node, save_result
+from reference_impl.overlap import check_internal, check_partial
+from reference_impl.promotion import check_cast
+from reference_impl.tensor import shallow
+
+
+def run_inplace(rule, ins, flat, values, arguments):
+    """`name_`: compute out of place, then write over self."""
+    from reference_impl import dtypes as dt
+    from reference_impl.dispatch import compute
+    target = ins[0]
+    recording = state.enabled and any(t.requires_grad for t in flat)
+    if recording:
+        check_history(target)
+    raw, _ = compute(rule, ins, flat, values, arguments)
+    found = dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact)
+    check_cast(found, target.dtype)
+    check_result_shape(target, getattr(raw, "shape", ()))
+    check_internal(target)
+    for t in flat[1:]:
+        check_partial(target, t)
+    node = None
+    if recording and target.dtype.is_differentiable:
+        kept = None
+        if any("self" in names for names in rule.saves.values()):
+            kept = clone_with_history(target)
+        node = make_node(rule, ins, flat, arguments, [target], False, kept)
+    write(target, raw)
+    if node is not None:
+        rebase(target, node)
+        save_result(node, [target])
+    return target
+
+
+def clone_with_history(t):
+    """A copy of the values that stands at t's place in the graph."""
+    from reference_impl.accumulate import dense_copy
+    out, edge = dense_copy(t, t), gradient_edge(t)
+    if edge is not None:
+        out._node, out._nr = edge
+    return out
+
+
+def check_result_shape(target, shape):
+    if tuple(shape) != target._size:
+        raise ShapeMismatch(f"output with shape {shape_text(target._size)} doesn't match the "
+                            f"broadcast shape {shape_text(shape)}")
+
+
+def check_history(target):
+    """Refuse writes whose gradient could not be told. Call when the write will be recorded."""
+    info = target._view
+    if info is not None:
+        check_view(info)
+        if target.requires_grad and info.base.is_leaf:
+            raise ViewOfLeafWritten("a view of a leaf Variable that requires grad is being used "
+                                    "in an in-place operation.")
+    if target.requires_grad and target.is_leaf:
+        raise LeafWrittenInPlace("a leaf Variable that requires grad is being used in an "
+                                 "in-place operation.")
+
+
+WHY = {
+    "no_grad": "A view was created in no_grad mode and is being modified inplace with grad mode "
+               "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
+               "You can clarify your code by moving both the view and the inplace either both "
+               "inside the no_grad block (if you don't want the inplace to be tracked) or both "
+               "outside (if you want the inplace to be tracked).",
+    "multi_output": "Output {nr} of {node} is a view and is being modified inplace. This view is "
+                    "the output of a function that returns multiple views. Such functions do not "
+                    "allow the output views to be modified inplace. You should replace the inplace "
+                    "operation by an out-of-place one.",
+    "custom": "Output {nr} of {node} is a view and is being modified inplace. This view was "
+              "created inside a custom Function (or because an input was returned as-is) and the "
+              "autograd logic to handle view+inplace would override the custom backward "
+              "associated with the custom Function, leading to incorrect gradients. This behavior "
+              "is forbidden. You can fix this by cloning the output of the custom Function.",
+}
+
+
+def check_view(info, node=None, nr=0):
+    if info.made in WHY:
+        raise ViewWriteForbidden(WHY[info.made].format(nr=nr, node=node.name() if node else "None"))
+
+
+def write(target, array):
+    """Store values (cast to the target's dtype) and count the write."""
+    with np.errstate(all="ignore"):
+        target._array[...] = array
+    target._counter.value += 1
+
+
+def rebase(target, node, nr=0):
+    """`target` was written: its history, and that of everything it is a view of, is now `node`."""
+    info = target._view
+    if info is None:
+        target._node, target._nr = node, nr
+        return
+    base = info.base
+    base._node, base._nr = CopySlices(base, target, node), 0
+    info.version = -1            # the view's own history is derived on demand
+
+
+class CopySlices(Node):
+    """The base after a write through one of its views.
+
+    The cotangent of the base goes through `inner` where the view lies, unchanged elsewhere.
+    """
+
+    __slots__ = ("inner", "view_like", "base_geometry")
+
+    def __init__(self, base, view, inner):
+        super().__init__((gradient_edge(base), *inner.edges[1:]), ((base._size, base.dtype),))
+        self.inner = inner
+        self.base_geometry = base._geometry
+        self.view_like = shallow(view)
+        self.view_like._view = view._view
+
+    def release(self):
+        self.inner.release()
+
+    def backward(self, cts):
+        from reference_impl.creation import empty_strided
+        from reference_impl.viewing import replayed
+        if cts[0] is None:
+            return [None] * len(self.edges)
+        base = self.base_geometry
+        whole = empty_strided(base.size, base.stride, dtype=cts[0].dtype)
+        whole.copy_(cts[0])
+        part = replayed(self.view_like, whole)
+        got = self.inner.backward([part.clone()])
+        first = got[0]
+        if first is None:
+            part.zero_()
+        else:
+            part.copy_(first)
+        return [whole, *got[1:]]

@@ -1,0 +1,290 @@
+"""What a tensor tells about itself, and its exchange with Python and NumPy."""
+
+import warnings
+
+import numpy as np
+
+from reference_impl import creation
+from reference_impl import dtypes as dt
+from reference_impl.errors import GradDtype, GradMismatch, NoGradRequired, NotLeaf, NotScalar
+from reference_impl.geometry import is_contiguous as row_major
+from reference_impl.geometry import wrap_dim
+from reference_impl.graph import gradient_edge
+from reference_impl.storage import VersionCounter
+from reference_impl.tensor import Size, Tensor
+from reference_impl.viewing import detached
+
+
+def member(function):
+    """Make `function` a method or (as a property object) an attribute of Tensor."""
+    name = function.fget.__name__ if isinstance(function, property) else function.__name__
+    setattr(Tensor, name, function)
+    return function
+
+
+@member
+@property
+def shape(self):
+    return Size(self._size)
+
+
+@member
+def size(self, dim=None):
+    return Size(self._size) if dim is None else self._size[wrap_dim(dim, len(self._size))]
+
+
+@member
+def stride(self, dim=None):
+    return self._stride if dim is None else self._stride[wrap_dim(dim, len(self._size))]
+
+
+@member
+def storage_offset(self):
+    return self._offset
+
+
+@member
+@property
+def ndim(self):
+    return len(self._size)
+
+
+Tensor.dim = Tensor.ndimension = lambda self: len(self._size)
+
+
+@member
+def numel(self):
+    return self._array.size
+
+
+Tensor.nelement = Tensor.numel
+
+
+@member
+def data_ptr(self):
+    if self._array.size == 0:
+        return 0
+    return self._storage.data_ptr() + self._offset * self.dtype.itemsize
+
+
+@member
+def element_size(self):
+    return self.dtype.itemsize
+
+
+@member
+def is_contiguous(self, memory_format=None):
+    return row_major(self._size, self._stride)
+
+
+@member
+def is_floating_point(self):
+    return self.dtype.is_floating_point
+
+
+@member
+def is_complex(self):
+    return self.dtype.is_complex
+
+
+@member
+def is_signed(self):
+    return self.dtype.is_signed
+
+
+@member
+@property
+def device(self):
+    return creation.CPU
+
+
+@member
+@property
+def is_leaf(self):
+    return gradient_edge(self) is None or self._node is None
+
+
+@member
+@property
+def grad_fn(self):
+    gradient_edge(self)
+    return self._node
+
+
+@member
+@property
+def output_nr(self):
+    return self._nr
+
+
+@member
+@property
+def _version(self):
+    return self._counter.value
+
+
+@member
+@property
+def _base(self):
+    return None if self._view is None else self._view.base
+
+
+@member
+def _is_view(self):
+    return self._view is not None
+
+
+def _get_grad(self):
+    if self._grad is None and not self.is_leaf and not self._retains:
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+            ".grad attribute won't be populated during autograd.backward(). If you indeed want the "
+            ".grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
+            "Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+            "Tensor instead.", UserWarning, stacklevel=2)
+    return self._grad
+
+
+def _set_grad(self, value):
+    if value is not None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
+                            f"{type(value).__name__}")
+        if value is self:
+            raise GradMismatch("can't assign Variable as its own grad")
+        if value.dtype is not self.dtype:
+            raise GradMismatch(f"assigned grad has data of a different type: expected "
+                               f"{self.type()}, got {value.type()}")
+        if value._size != self._size:
+            raise GradMismatch("assigned grad has data of a different size")
+    self._grad = value
+
+
+def _del_grad(self):
+    self._grad = None
+
+
+Tensor.grad = property(_get_grad, _set_grad, _del_grad)
+
+
+def _set_requires_grad(self, value):
+    self.requires_grad_(value)
+
+
+Tensor.requires_grad = property(Tensor.requires_grad.fget, _set_requires_grad)
+
+
+@member
+def requires_grad_(self, requires_grad=True):
+    if not self.is_leaf:
+        if not requires_grad:
+            raise NotLeaf("you can only change requires_grad flags of leaf variables. If you want "
+                          "to use a computed variable in a subgraph that doesn't require "
+                          "differentiation use var_no_grad = var.detach().")
+        return self
+    if requires_grad and not self.dtype.is_differentiable:
+        raise GradDtype("only Tensors of floating point dtype can require gradients")
+    self._leaf_grad = bool(requires_grad)
+    return self
+
+
+@member
+def detach(self):
+    return detached(self)
+
+
+def _get_data(self):
+    return detached(self, VersionCounter())
+
+
+def _set_data(self, value):
+    """Point the tensor at other memory; its place in the graph stays."""
+    self._array, self._storage_cache = value._array, value._storage
+    self._size, self._stride, self._offset = value._size, value._stride, value._offset
+    self.dtype = value.dtype
+
+
+Tensor.data = property(_get_data, _set_data)
+
+
+@member
+def item(self):
+    """The one element as a Python number. Raises NotScalar."""
+    if self._array.size != 1:
+        raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
+    value = self._array.reshape(-1)[0]
+    if self.dtype is dt.bfloat16:
+        return float(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@member
+def tolist(self):
+    if self.dtype is dt.bfloat16:
+        return self._array.astype(np.float32).tolist()
+    return self._array.tolist()
+
+
+@member
+def numpy(self, *, force=False):
+    """An ndarray on the same memory. Raises NoGradRequired unless force."""
+    if self.requires_grad and not force:
+        raise NoGradRequired("Can't call numpy() on Tensor that requires grad. Use "
+                             "tensor.detach().numpy() instead.")
+    if self.dtype is dt.bfloat16 and not force:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    return self._storage.array(self.dtype, self._size, self._stride, self._offset)
+
+
+def _number(kind):
+    def convert(self):
+        if self._array.size != 1:
+            raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to "
+                            "Scalar")
+        return kind(self.item())
+    return convert
+
+
+Tensor.__float__, Tensor.__int__, Tensor.__complex__ = _number(float), _number(int), _number(complex)
+
+
+@member
+def __bool__(self):
+    if self._array.size != 1:
+        word = "no values" if self._array.size == 0 else "more than one value"
+        raise NotScalar(f"Boolean value of Tensor with {word} is ambiguous")
+    return bool(self.item())
+
+
+@member
+def __index__(self):
+    if self._array.size != 1 or self.dtype.category > dt.INT:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(self.item())
+
+
+@member
+def __len__(self):
+    if not self._size:
+        raise TypeError("len() of a 0-d tensor")
+    return self._size[0]
+
+
+@member
+def type(self, dtype=None):
+    if dtype is None:
+        return f"torch.{self.dtype.scalar_name}Tensor"
+    return self.to(dtype)
+
+
+@member
+def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    from reference_impl import autograd
+    autograd.backward((self,), gradient, retain_graph, create_graph, inputs=inputs)
+
+
+@member
+def __repr__(self):
+    from reference_impl.printing import tensor_text
+    return tensor_text(self)
+

@@ -1,0 +1,63 @@
+"""Storage: the bytes that tensors share, and the counter of writes to them."""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from reference_impl.errors import StorageTooSmall, shape_text
+
+
+class VersionCounter:
+    """How often the memory was written in place. Shared by a tensor, its views and detach()."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value=0):
+        self.value = value
+
+
+class Storage:
+    """A run of memory. Built from an ndarray (kept alive), whose lowest address is byte 0."""
+
+    __slots__ = ("_owner", "_flat", "__weakref__")
+
+    def __init__(self, owner):
+        self._owner, self._flat = owner, None
+
+    @property
+    def flat(self):
+        """All of the memory as a 1-d array: of uint8, or of objects for dtype `exact`."""
+        if self._flat is None:
+            owner = self._owner
+            span = 0
+            if owner.size:
+                span = 1 + sum((n - 1) * s for n, s in zip(owner.shape, owner.strides, strict=True)
+                               ) // owner.itemsize
+            flat = as_strided(owner, (span,), (owner.itemsize,))
+            self._flat = flat if owner.dtype == object else flat.view(np.uint8)
+        return self._flat
+
+    def data_ptr(self):
+        return self._owner.__array_interface__["data"][0] if self._owner.size else 0
+
+    def nbytes(self):
+        flat = self.flat
+        return flat.size * flat.itemsize
+
+    def array(self, dtype, size, stride, offset):
+        """ndarray over this memory; stride and offset in elements of `dtype`.
+
+        Raises StorageTooSmall when an element would lie outside.
+        """
+        flat, width = self.flat, dtype.itemsize
+        if 0 in size:
+            return np.empty(size, dtype.np)
+        if dtype.np == object:
+            return as_strided(flat[offset:], size, tuple(s * width for s in stride))
+        try:
+            return np.ndarray(size, dtype.np, flat, offset * width, tuple(s * width for s in stride))
+        except (TypeError, ValueError):
+            need = (offset + 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))) * width
+            raise StorageTooSmall(
+                f"setStorage: sizes {shape_text(size)}, strides {shape_text(stride)}, storage "
+                f"offset {offset}, and itemsize {width} requiring a storage size of {need} are "
+                f"out of bounds for storage of size {flat.size}") from None

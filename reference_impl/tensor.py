@@ -1,0 +1,136 @@
+"""Tensor: a view of a storage, with its place in the autograd graph. Operations are added to it
+by the tables in rules/, views.py and the like."""
+
+import numpy as np
+
+from reference_impl import dtypes as dt
+from reference_impl.geometry import Geometry, contiguous_stride, is_contiguous, numel
+from reference_impl.storage import Storage, VersionCounter
+
+
+class Size(tuple):
+    """A shape: a tuple that also knows its number of elements."""
+
+    __slots__ = ()
+
+    def numel(self):
+        return numel(tuple(self))
+
+    def __repr__(self):
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    def __add__(self, other):
+        return Size(tuple(self) + tuple(other))
+
+    def __getitem__(self, item):
+        got = super().__getitem__(item)
+        return Size(got) if isinstance(item, slice) else got
+
+
+class Tensor:
+    """torch.Tensor. Made by the functions of creation.py and by operations."""
+
+    # class-level defaults keep construction cheap: most tensors never change most of these
+    _leaf_grad = False       # requires_grad of a leaf
+    _node = None             # graph node that made it, and which of its outputs
+    _nr = 0
+    _view = None             # ViewInfo when this is a differentiable view
+    _grad = None
+    _retains = False
+    _wrapped = False         # made from a Python number: yields in promotion
+    _accumulator_ref = None
+    _tangent = None
+    _hooks = None
+    _storage_cache = None
+
+    def __new__(cls, *args, **kwargs):
+        from reference_impl import creation
+        return creation.legacy_constructor(cls, *args, **kwargs)
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    @property
+    def _storage(self):
+        if self._storage_cache is None:
+            self._storage_cache = Storage(self._array)
+        return self._storage_cache
+
+    @property
+    def _geometry(self):
+        return Geometry(self._size, self._stride, self._offset)
+
+    @property
+    def requires_grad(self):
+        if self._leaf_grad or self._node is not None:
+            return True
+        return self._view is not None and self._view.base.requires_grad
+
+
+def make_tensor(array, dtype, stride=None):
+    """Tensor of a fresh ndarray. stride: in elements, what the array has (default: row-major)."""
+    self = object.__new__(Tensor)
+    self._array, self.dtype = array, dtype
+    self._size = size = array.shape
+    self._stride = contiguous_stride(size) if stride is None else stride
+    self._offset = 0
+    self._counter = VersionCounter()
+    return self
+
+
+def make_alias(storage, dtype, size, stride, offset, counter):
+    """Tensor over existing memory. Raises StorageTooSmall."""
+    self = object.__new__(Tensor)
+    self._array = storage.array(dtype, size, stride, offset)
+    self._storage_cache = storage
+    self.dtype, self._size, self._stride, self._offset = dtype, size, stride, offset
+    self._counter = counter
+    return self
+
+
+def shallow(t, counter=None):
+    """Same memory and counter, no place in the graph."""
+    self = object.__new__(Tensor)
+    self._array, self.dtype = t._array, t.dtype
+    self._storage_cache = t._storage
+    self._size, self._stride, self._offset = t._size, t._stride, t._offset
+    self._counter = counter or t._counter
+    if t._wrapped:
+        self._wrapped = True
+    return self
+
+
+def from_result(raw, inputs, layout, operands):
+    """Tensor of what a forward returned, laid out as torch would.
+
+    inputs: the ndarrays given to it, whose memory must not be shared. operands: the tensors,
+    whose strides decide the layout when layout is "elementwise".
+    """
+    if not isinstance(raw, np.ndarray):
+        raw = np.asarray(raw, dtype=object if _is_object(raw) else None)
+    size = raw.shape
+    if layout == "elementwise" and len(size) > 1:
+        from reference_impl.geometry import elementwise_stride
+        if not all(o._size == size and o._stride == contiguous_stride(size) for o in operands):
+            stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
+            if not is_contiguous(size, stride):
+                return make_tensor(_with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if not raw.flags.c_contiguous or (raw.base is not None and _shares(raw, inputs)) or any(
+            raw is a for a in inputs):
+        raw = raw.copy(order="C")
+    return make_tensor(raw, dt.BY_NUMPY[raw.dtype])
+
+
+def _shares(raw, inputs):
+    return any(np.may_share_memory(raw, a) for a in inputs)
+
+
+def _is_object(raw):
+    return not isinstance(raw, (bool, int, float, complex, np.generic))
+
+
+def _with_stride(raw, stride):
+    """A copy of `raw` in dense memory with these strides."""
+    order = sorted(range(raw.ndim), key=lambda d: (-stride[d], d))
+    back = np.argsort(order)
+    return np.ascontiguousarray(raw.transpose(order)).transpose(back)

@@ -1,0 +1,94 @@
+"""Views: tensors that share memory with another, and how their history follows writes to it.
+
+A differentiable view knows its base (never itself a view). When the memory is written in place
+through any alias, the base gets a new history; a view made earlier notices that the version moved
+and derives its own history anew from the base's.
+"""
+
+from reference_impl.geometry import Geometry
+from reference_impl.grad_mode import state
+from reference_impl.graph import Unsaved, record
+from reference_impl.tensor import make_alias
+
+
+class ViewInfo:
+    """Why a tensor is a view. made: "normal", "no_grad", "multi_output" or "custom"."""
+
+    __slots__ = ("base", "replay", "version", "made")
+
+    def __init__(self, base, replay, version, made):
+        self.base, self.replay, self.version, self.made = base, replay, version, made
+
+
+def run_view(rule, values):
+    """Call a view rule on bound values."""
+    ins = [values[i] for i in rule.input_positions]
+    if isinstance(ins[0], Unsaved):
+        return ins[0]._absorb()
+    source = ins[0]
+    arguments = {n: values[rule.by_name[n]] for n in rule.argument_names}
+    made = rule.forward(source._geometry, **arguments)
+    many = isinstance(made, list)
+    dtype = rule.retype(source.dtype, **arguments) if rule.retype else source.dtype
+    storage, counter = source._storage, source._counter
+    outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter)
+               for size, stride, offset in (made if many else (made,))]
+    if state.enabled and source.requires_grad:
+        record(rule, ins, ins, arguments, outputs, many)
+    for out in outputs:
+        attach(out, source, rule, arguments, many)
+    return tuple(outputs) if many else outputs[0]
+
+
+def attach(out, source, rule, arguments, many=False):
+    """Make `out` a differentiable view of `source` (or of its base)."""
+    made = "normal" if state.enabled else "no_grad"
+    if many and state.enabled:
+        made = "multi_output"
+    info, replay = source._view, ()
+    base = source
+    if info is not None:
+        base = info.base
+        replay = info.replay
+        if info.made != "normal" and made == "normal":
+            made = info.made
+    step = None if many else (rule, arguments)
+    out._view = ViewInfo(base, replay + (step,), out._counter.value, made)
+
+
+def refresh(t):
+    """Derive the history of a view anew when its memory was written since."""
+    info = t._view
+    if info.version == t._counter.value:
+        return
+    info.version = t._counter.value
+    if info.base.requires_grad:
+        node = replayed(t)
+        t._node, t._nr = node._node, node._nr
+
+
+def replayed(t, base=None):
+    """The view `t` taken of `base` (default: its own base) again, with history."""
+    info = t._view
+    base = info.base if base is None else base
+    before, state.enabled = state.enabled, True
+    try:
+        if base.dtype is t.dtype:
+            return base.as_strided(t._size, t._stride, t._offset - info.base._offset + base._offset)
+        for rule, arguments in info.replay:
+            from reference_impl.dispatch import run
+            base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
+        return base
+    finally:
+        state.enabled = before
+
+
+def geometry_of(t):
+    return Geometry(t._size, t._stride, t._offset)
+
+
+def detached(t, counter=None):
+    """Same memory, no history; not a differentiable view. Shares the counter unless given one."""
+    return make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter)
+
+
