@@ -68,11 +68,13 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     input shapes ("same", "broadcast", …) or "calls" when only `calls` say them.
     dtypes: word of `dtypes` (a set of dtype names) or a list of names. mixed: whether pairs of
     different dtypes, 0-dim tensors and Python scalars are crossed too (binary ops).
+    scalars: the tensor arguments for which a Python number may stand then.
     result: word of `results`: how the result dtype follows from the inputs; with a list, one
     word per output. args: literals crossed with `shapes`. saves: differentiable input -> what
     the graph keeps for its cotangent ("self", "other", "result", …); {} = nothing is saved.
     bound: {value=…, vjp=…}: "exact" | "ulp=K" | "dot=N" | "stable=C" | "residual=C" where N is
-    a word saying the inner length ("reduced", "inner", …).
+    a word saying the inner length ("reduced", "inner", …). complex=… stands for value and vjp
+    in complex dtypes, where it is given; it holds of the modulus, not of each part.
     grad: names of differentiable inputs; "auto" = every floating-point crossed tensor input.
     torch, jax: call templates; "" = the library has no such operation (then NOT_APPLICABLE).
     inplace: True for operations with `(a!)` in the schema; base: name of the out-of-place
@@ -90,6 +92,7 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     torch: str
     jax: str = ""
     mixed: bool = False
+    scalars: tuple[str, ...] = ()
     args: tuple[dict[str, Any], ...] = ({},)
     calls: tuple[Call, ...] = ()
     errors: tuple[Call, ...] = ()

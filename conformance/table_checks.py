@@ -15,6 +15,8 @@ from conformance.schema import Schema, SchemaError
 from conformance.specs import Call, Divergence, OpSpec, Scenario, ScenarioDivergence
 from conformance.template import Template, TemplateError
 
+BOUND_KEYS = ("value", "vjp", "second_order", "complex")
+
 
 @dataclass
 class Errors:
@@ -175,8 +177,8 @@ def _dtypes(given: Iterable[str], words: Words, at: Errors, field_name: str) -> 
 
 def _bounds(bound: dict[str, str], words: Words, at: Errors) -> None:
     for key, text in bound.items():
-        if key not in ("value", "vjp", "second_order"):
-            hint = nearest(key, ("value", "vjp", "second_order"))
+        if key not in BOUND_KEYS:
+            hint = nearest(key, BOUND_KEYS)
             at.add("bound", f"unknown key {key!r}{hint}")
         kind, equals, parameter = (part.strip() for part in text.partition("="))
         words.check("bounds", [kind], at, f"bound.{key}")
