@@ -56,7 +56,8 @@ def _load(root: Path) -> Specs:
     if vocabulary and norms:
         for file, op in ops.values():
             check_op(op, words, errors.at(file, op.name))
-        callable_names = {*vocabulary.get("verbs", {}), *ops}
+        overloads = {name.partition(".")[0] for name in ops}
+        callable_names = {*vocabulary.get("verbs", {}), *ops, *overloads}
         for file, scenario in scenarios.values():
             check_scenario(scenario, words, callable_names, errors.at(file, scenario.name))
     promotion = {path.stem: _read(path, root, errors) or {} for path in _files(root, "promotion")}
