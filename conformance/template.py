@@ -11,7 +11,7 @@ import ast
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 
@@ -97,7 +97,7 @@ class Template:
         return ast.unparse(put.visit(tree))
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(text: str, names: tuple[str, ...]) -> Template:
     """`Template.parse`, remembered."""
     return Template.parse(text, names)

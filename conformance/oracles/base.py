@@ -1,28 +1,81 @@
-"""What every oracle gives back, before answers and findings are made of it."""
+"""What oracles look at and what they give back, before answers and findings are made."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from conformance.accuracy.bounds import Bound
+from conformance.accuracy.expected import Expectation, Expected
 from conformance.cases.case import Case
+from conformance.observation import Evaluation
+from conformance.specs import OpSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """One operation on one backend.
+
+    backend: the library under test; reference: a backend over `reference_impl`;
+    expectation: expected results under this library's promotion rules.
+    """
+
+    op: OpSpec
+    backend: Any
+    reference: Any
+    expectation: Expectation
+
+    def bound(self, key: str) -> Bound:
+        """The table's bound for "value", "vjp" or "second"."""
+        if key == "second" and "second" not in self.op.bound:
+            return second_order_bound(Bound.parse(self.op.bound.get("vjp", "exact")))
+        return Bound.parse(self.op.bound[key])
+
+
+def second_order_bound(vjp: Bound) -> Bound:
+    """The derivative of a formula with C roundings has at most 4 C (Baur & Strassen 1983).
+
+    An exact or ulp-bounded vjp is a formula of at most K roundings.
+    """
+    roundings = vjp.factor if vjp.kind in ("stable", "ulp") else 1
+    if vjp.kind == "dot":
+        return vjp
+    return Bound("stable", factor=4 * max(roundings, 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One case, what the backend answered, and what the norm says.
+
+    cotangents: one per output, None for outputs without gradient; None if no vjp was asked.
+    """
+
+    case: Case
+    seen: Evaluation
+    expected: Expected
+    cotangents: list[np.ndarray | None] | None = None
+    second: list[np.ndarray | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """One thing compared with another, element by element or as a fact.
 
-    what: "y", "y.1", "ct.self", "dtype", "strides", … — what was compared.
-    compared: how many elements or facts; over: boolean mask of what is outside the bound
-    (shape of observed; 0-dim for a fact).
-    error: worst error in units of the bound, None for a fact. allowed: the bound.
-    observed/expected: ndarrays or plain facts.
-    points: point word -> mask over the same elements, or True.
+    what: "y", "y.1", "ct.self", "dtype", "strides", … - what was compared.
+    compared: how many elements or facts were compared. over: boolean mask of what is outside
+    the bound; 0-dim for a fact. observed, expected: ndarrays of the mask's shape (expected in
+    the wide dtype), or plain facts.
+    worst, allowed, unit: the largest error and the bound; None for facts.
+    skipped: elements on which the bound promises nothing.
+    category: what kind of difference this would be, for clustering ("raised", "dtype", …);
+    "" lets the numbers decide.
+    line: observed and expected in words, for facts.
     """
 
-    case: Case
+    sample: Sample
     oracle: str
     what: str
     compared: int
@@ -32,5 +85,28 @@ class Comparison:
     worst: float | None = None
     allowed: float | None = None
     unit: str = ""
-    message: str = ""
-    points: dict[str, Any] | None = None
+    skipped: int = 0
+    category: str = ""
+
+    @property
+    def is_fact(self) -> bool:
+        return not isinstance(self.observed, np.ndarray)
+
+
+Comparisons = Iterator[Comparison]
+
+
+def fact(
+    sample: Sample, oracle: str, what: str, observed: Any, expected: Any, category: str = ""
+) -> Comparison:
+    """A comparison of two plain facts: equal or not."""
+    return Comparison(
+        sample=sample,
+        oracle=oracle,
+        what=what,
+        compared=1,
+        over=np.asarray(observed != expected),
+        observed=observed,
+        expected=expected,
+        category=category or what,
+    )

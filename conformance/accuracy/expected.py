@@ -1,0 +1,264 @@
+"""Expected results: the reference's own rule, run in wider precision, rounded once by the judge.
+
+A case is *widened*: every crossed input is cast to the dtype in which the library's promotion
+rules say the operation computes, then to the wide dtype of that one (float64 for 16- and
+32-bit floats, long double for float64). The reference backend then runs it like any other case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from conformance.accuracy.formats import (
+    is_complex,
+    is_floating,
+    np_dtype,
+    real_format,
+    wide_dtype,
+)
+from conformance.cases.case import Case, Operand
+from conformance.cases.generate import elementwise, with_operand
+from conformance.observation import Evaluation
+from conformance.promotion import result_dtype
+from conformance.specs import OpSpec
+
+Arrays = tuple[np.ndarray | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What the norm says a case gives.
+
+    dtypes: result dtype name per output. common: the dtype in which the operation computes.
+    outputs: wide values per output (the dtype itself for integers and bool). grads: wide, per
+    differentiable input; seconds: wide, per differentiable input, then per output cotangent.
+    raised: error kind when the reference refuses the call. seen: the reference's evaluation.
+    """
+
+    common: str
+    dtypes: tuple[str, ...]
+    outputs: Arrays
+    grads: Arrays | None = None
+    seconds: Arrays | None = None
+    raised: str = ""
+    stage: str = ""
+    seen: Evaluation | None = None
+
+
+class Expectation:
+    """Computes expected results and what small changes of the inputs do to them.
+
+    reference: a backend over `reference_impl`. table: the promotion table of the library
+    under test, so that each library is held to its own promotion rules.
+    """
+
+    def __init__(self, reference: Any, table: str) -> None:
+        self.reference, self.table = reference, table
+
+    def words(self, case: Case) -> list[str]:
+        """Operand words of the crossed tensor and scalar arguments, for the promotion table."""
+        if len(case.dtypes) > 1:
+            return list(case.dtypes)
+        return [o.dtype + ("[]" if o.data.ndim == 0 else "") for _, o in case.operands()]
+
+    def common(self, op: OpSpec, case: Case) -> str:
+        """The dtype in which the operation computes, by the library's promotion rules."""
+        word = op.result if isinstance(op.result, str) else op.result[0]
+        words = self._crossed_words(op, case)
+        if word in ("promote", "float"):
+            return result_dtype(self.table, word, words)
+        return result_dtype(self.table, "promote", words) if len(words) > 1 else _bare(words[0])
+
+    def _crossed_words(self, op: OpSpec, case: Case) -> list[str]:
+        words = self.words(case)
+        if len(case.dtypes) > 1:
+            return words
+        literal = {
+            name for name, _ in case.operands() if name.split(".")[0] in op.fixed
+        }
+        kept = [
+            w for w, (name, o) in zip(words, case.operands(), strict=True)
+            if name not in literal and o.dtype == case.dtypes[0]
+        ]  # fmt: skip
+        return kept or words[:1]
+
+    def dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
+        """The result dtype of each output, by the library's own promotion rules."""
+        words = [op.result] * count if isinstance(op.result, str) else list(op.result)
+        operands = self._crossed_words(op, case)
+        asked = case.args.get("dtype")
+        if isinstance(asked, str):
+            return (asked,) * count
+        return tuple(result_dtype(self.table, word, operands) for word in words[:count])
+
+    def widen(self, op: OpSpec, case: Case, common: str) -> Case:
+        """The case with every crossed input in the wide dtype of `common`."""
+        args = case.args
+        wide = wide_dtype(common)
+        for name, operand in case.operands():
+            if name.split(".")[0] in op.fixed or not self._is_crossed(case, operand):
+                continue
+            data = operand.data
+            if data.dtype.name != common:
+                with np.errstate(all="ignore"):
+                    data = data.astype(np_dtype(common))
+            floats = is_floating(common) or is_complex(common)
+            widened = Operand(
+                data.astype(wide) if floats else data,
+                operand.layout if op.parsed.is_view else "contiguous",
+                operand.differentiable and floats,
+            )
+            args = with_operand(args, name, widened)
+        return replace(case, args=args)
+
+    @staticmethod
+    def _is_crossed(case: Case, operand: Operand) -> bool:
+        return operand.dtype in [_bare(w) for w in case.dtypes]
+
+    def expected(
+        self,
+        op: OpSpec,
+        case: Case,
+        cotangents: Sequence[np.ndarray | None] | None = None,
+        second: Sequence[np.ndarray | None] | None = None,
+    ) -> Expected:
+        """Evaluate the case in wide precision."""
+        common = self.common(op, case)
+        ev = self.run(op, self.widen(op, case, common), cotangents, second)
+        if ev.raised and ev.stage == "forward":
+            return Expected(common, (), (), raised=ev.raised.kind, stage="forward", seen=ev)
+        outputs = tuple(o.value for o in ev.outputs)
+        return Expected(
+            common=common,
+            dtypes=self.dtypes(op, case, len(outputs)),
+            outputs=outputs,
+            grads=_values(ev.grads),
+            seconds=_values(ev.seconds),
+            raised=ev.raised.kind if ev.raised else "",
+            stage=ev.stage if ev.raised else "",
+            seen=ev,
+        )
+
+    def run(
+        self, op: OpSpec, wide: Case, cotangents: Any = None, second: Any = None
+    ) -> Evaluation:
+        with np.errstate(all="ignore"):
+            return self.reference.evaluate(op, wide, _widened(cotangents), _widened(second))
+
+    # what a rounding unit in the inputs does ------------------------------------------
+
+    def change(
+        self,
+        op: OpSpec,
+        case: Case,
+        expected: Expected,
+        pick: Callable[[Evaluation], Arrays],
+        cotangents: Any = None,
+        second: Any = None,
+    ) -> Arrays:
+        """Sum over all inputs of the change that a relative change of one unit roundoff makes.
+
+        pick: which arrays of an evaluation (outputs, grads, seconds). Elementwise operations
+        change all elements of an operand at once, others one element at a time. Cotangents and
+        second-order vectors are inputs too. Wide arrays of the shapes that `pick` returns.
+        """
+        unit = real_format(expected.common).unit
+        wide = self.widen(op, case, expected.common)
+        base = pick(self.run(op, wide, cotangents, second))
+        total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
+
+        def add(ev: Evaluation) -> None:
+            for place, (b, moved) in enumerate(zip(base, pick(ev), strict=True)):
+                if b is not None and moved is not None:
+                    with np.errstate(all="ignore"):
+                        step = np.abs(moved - b)
+                    total[place] = total[place] + np.where(np.isnan(step), 0, step)
+
+        for name, operand in wide.operands():
+            if operand.data.dtype != wide_dtype(expected.common):
+                continue
+            for data in _nudged(operand.data, unit, elementwise(op)):
+                moved = with_operand(wide.args, name, replace(operand, data=data))
+                add(self.run(op, replace(wide, args=moved), cotangents, second))
+        for which in (cotangents, second):
+            for place, array in enumerate(which or ()):
+                if array is None:
+                    continue
+                for data in _nudged(_widen_array(array), unit, elementwise(op)):
+                    swapped = [*which[:place], data, *which[place + 1 :]]
+                    pair = (swapped, second) if which is cotangents else (cotangents, swapped)
+                    add(self.run(op, wide, *pair))
+        return tuple(total)
+
+    def change_of_result(
+        self, op: OpSpec, case: Case, expected: Expected, cotangents: Sequence[Any]
+    ) -> Arrays:
+        """What one unit roundoff in the saved result does to the cotangents (elementwise ops).
+
+        The graph keeps the rounded result, not the exact one: tanh's 1 - y*y is computed from
+        a y that is off by half an ulp. Runs the vjp rule itself with y moved.
+        """
+        from reference_impl import RULES, from_numpy
+
+        rule = RULES[op.parsed.qualified] if op.parsed.qualified in RULES else RULES[op.name]
+        wide = self.widen(op, case, expected.common)
+        tensors = {n: from_numpy(o.data.copy()) for n, o in wide.operands()}
+        names = [a.name for a in op.parsed.tensors]
+        extra = {
+            k: v for k, v in wide.args.items() if k not in tensors and not isinstance(v, list)
+        }
+        ins = [tensors.get(n, wide.args.get(n)) for n in names if n in wide.args]
+        unit = real_format(expected.common).unit
+        y, ct = expected.outputs[0], _widen_array(cotangents[0])
+        results = []
+        with np.errstate(all="ignore"):
+            for result in (y, y * (1 + y.dtype.type(unit))):
+                found = rule.vjp(from_numpy(ct.copy()), ins, from_numpy(result.copy()), **extra)
+                results.append([None if g is None else np.asarray(g) for g in found])
+            return tuple(
+                None if a is None else np.nan_to_num(np.abs(b - a), nan=0.0)
+                for a, b in zip(*results, strict=True)
+            )
+
+
+def _bare(word: str) -> str:
+    return word.removesuffix("[]")
+
+
+def _real(array: np.ndarray) -> np.dtype:
+    return array.real.dtype
+
+
+def _values(observed: Any) -> Arrays | None:
+    if observed is None:
+        return None
+    return tuple(None if o is None else o.value for o in observed)
+
+
+def _widen_array(array: np.ndarray) -> np.ndarray:
+    name = array.dtype.name
+    return array.astype(wide_dtype(name)) if is_floating(name) or is_complex(name) else array
+
+
+def _widened(arrays: Any) -> Any:
+    return None if arrays is None else [None if a is None else _widen_array(a) for a in arrays]
+
+
+def _nudged(data: np.ndarray, unit: float, together: bool):
+    """`data` times 1 + unit, all elements at once or one at a time."""
+    step = data.real.dtype.type(unit)
+    with np.errstate(all="ignore"):
+        moved = np.asarray(np.where(np.isfinite(data), data * (1 + step), data))
+    if together:
+        yield moved
+        return
+    for place in range(data.size):
+        if data.flat[place] == moved.flat[place] or np.isnan(data.flat[place]):
+            continue
+        one = data.copy()
+        one.flat[place] = moved.flat[place]
+        yield one
