@@ -3,11 +3,12 @@
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable
+from reference_impl.errors import (ArgumentType, DtypeMismatch, NotDifferentiable,
+                                   NotImplementedFor, ShapeMismatch)
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
-from reference_impl.rule import NO_DEFAULT, NUMPY_NAMES
+from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
@@ -178,12 +179,27 @@ def run(rule, values):
 
 def compute(rule, ins, flat, values, arguments):
     """Run forward on promoted arrays. Returns what it returned, and those arrays."""
-    dtype = common_dtype(rule, flat, arguments)
-    arrays = [t._array if dtype is None or t.dtype is dtype else t._array.astype(dtype.np)
-              for t in flat]
+    promoted = [True] * len(flat)
+    if rule.unpromoted:
+        present = [n for n, x in zip(rule.inputs, ins, strict=True) if x is not None]
+        promoted = [n not in rule.unpromoted for n in present]
+    dtype = common_dtype(rule, [t for t, p in zip(flat, promoted, strict=True) if p], arguments)
+    if rule.accepts:
+        check_category(rule, dtype or flat[0].dtype)
+    arrays = [t._array.astype(dtype.np) if p and dtype is not None and t.dtype is not dtype
+              else t._array for t, p in zip(flat, promoted, strict=True)]
+    try:
+        return forward(rule, ins, values, arrays), arrays
+    except ValueError:
+        if rule.promote in BROADCASTING:
+            check_broadcast([a.shape for a in arrays])
+        raise
+
+
+def forward(rule, ins, values, arrays):
     with np.errstate(all="ignore"):
         if isinstance(rule.forward, np.ufunc):
-            return rule.forward(*arrays), arrays
+            return rule.forward(*arrays)
         given, rest = list(values), iter(arrays)
         for i, x in zip(rule.input_positions, ins, strict=True):
             if isinstance(x, list):
@@ -192,7 +208,26 @@ def compute(rule, ins, flat, values, arguments):
                 given[i] = next(rest)
         n = rule.positional
         keywords = dict(zip(rule.names[n:], given[n:], strict=True))
-        return rule.forward(*given[:n], **keywords), arrays
+        return rule.forward(*given[:n], **keywords)
+
+
+def check_broadcast(shapes):
+    """Raises ShapeMismatch, naming the first dimension in which two of the shapes differ."""
+    whole = ()
+    for shape in shapes:
+        for back in range(1, min(len(whole), len(shape)) + 1):
+            if whole[-back] != shape[-back] and 1 not in (whole[-back], shape[-back]):
+                raise ShapeMismatch(
+                    f"The size of tensor a ({whole[-back]}) must match the size of tensor b "
+                    f"({shape[-back]}) at non-singleton dimension "
+                    f"{max(len(whole), len(shape)) - back}")
+        whole = np.broadcast_shapes(whole, shape)
+
+
+def check_category(rule, dtype):
+    """Raises NotImplementedFor when the rule does not accept what it would compute in."""
+    if dtype.category not in rule.accepts and dtype.category != dt.EXACT:
+        raise NotImplementedFor(f'"{rule.name}" not implemented for \'{dtype.scalar_name}\'')
 
 
 def common_dtype(rule, flat, arguments):

@@ -24,6 +24,9 @@ promote   "none"     inputs come as they are
           "float"    the same, and bool/integers become the default dtype
           "bool_out" cast as "result"; the result is bool
           "sum"      dtype= if given, else bool/integers become int64
+unpromoted  names of inputs that keep their dtype and do not count in promotion (a mask).
+accepts   categories ("bool int float complex", a selection) of the dtype computed in; any other
+          is refused with NotImplementedFor. Default: all. `exact` is always accepted.
 saves     {input: names} what is kept for that input's cotangent: input names and "result".
           A tuple means the same for all inputs; None means nothing is kept. An input that is
           not kept appears in vjp as `Unsaved`: it has shape, dtype, ndim, numel(), size(),
@@ -55,6 +58,7 @@ RULES = {}          # name with overload -> Rule
 OPERATIONS = {}     # public name -> Operation (all overloads)
 
 PROMOTIONS = ("none", "same", "result", "float", "bool_out", "sum")
+CATEGORIES = ("bool", "int", "float", "complex")
 BROADCASTING = ("result", "float", "bool_out")
 NO_DEFAULT = inspect.Parameter.empty
 NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self"}
@@ -88,6 +92,8 @@ class Rule:
     numbers: bool = False
     varargs: str = None
     differentiable: tuple = None
+    unpromoted: tuple = ()
+    accepts: tuple = ()            # categories; () is all
     retype: object = None          # views: dtype of the result, from (dtype, **args)
     runs_inplace: bool = False     # this is the `name_` form of `base`
 
@@ -109,7 +115,7 @@ class Rule:
 
 def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", saves=None,
          inplace=False, method=True, function=True, node=None, layout=None, numbers=None,
-         varargs=None, differentiable=None):
+         varargs=None, differentiable=None, unpromoted=(), accepts=""):
     """Register one operation (see the module's text) and return its function.
 
     Raises ValueError for a wrong declaration.
@@ -123,7 +129,8 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
         layout = "elementwise" if elementwise else "contiguous"
     made = Rule(name, "rule", forward, vjp, jvp, promote, _saves(name, saves, names), names,
                 parameters, signature, inplace, node or node_name(name), layout,
-                promote in BROADCASTING if numbers is None else numbers, varargs, differentiable)
+                promote in BROADCASTING if numbers is None else numbers, varargs, differentiable,
+                tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()))
     return _register(made, method, function)
 
 
