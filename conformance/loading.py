@@ -136,8 +136,7 @@ def _vocabulary(root: Path, errors: Errors) -> dict[str, dict[str, str]]:
             if not isinstance(meaning, str) or not meaning:
                 at = errors.at(_name(path, root), list_name)
                 at.add(word, 'must be `word = "one line of meaning"`')
-    for optional in ("divergence_rules", "verbs"):
-        table.setdefault(optional, {})
+    table.setdefault("divergence_rules", {})
     missing = [name for name in Words.LISTS if name not in table]
     for name in missing:
         errors.lines.append(f"{_name(path, root)}: no list [{name}]")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from conformance.oracles.claims import ClaimError, check_claim, parse_claim
 from conformance.program import Program, ProgramError
 from conformance.schema import Schema, SchemaError
 from conformance.specs import Call, Divergence, OpSpec, Scenario, ScenarioDivergence
@@ -241,7 +242,29 @@ def check_scenario(s: Scenario, words: Words, callees: Collection[str], at: Erro
         program = Program.parse(s.program)
     except ProgramError as error:
         at.add("program", str(error))
+        program = None
+    _claims(s.claims, program, words, at, "claims")
+    for place, divergence in enumerate(s.divergence):
+        _claims(divergence.claims, program, words, at, f"divergence[{place}].claims")
+    if program is None:
         return
     guards = {name for step in program.steps for name in step.guards}
     for name in sorted((program.callees() | guards) - set(callees)):
         at.add("program", f"unknown callee {name!r}{nearest(name, callees)}")
+
+
+def _claims(
+    claims: dict[str, str], program: Program | None, words: Words, at: Errors, field_name: str
+) -> None:
+    kinds, warnings = words.vocabulary["error_kinds"], words.vocabulary["warnings"]
+    for key, text in claims.items():
+        try:
+            claim = parse_claim(key, text)
+        except ClaimError as error:
+            at.add(field_name, str(error))
+            continue
+        reason = check_claim(claim, program, kinds, warnings) if program else ""
+        if reason:
+            known = kinds if claim.verb == "raises" else warnings
+            hint = nearest(claim.argument, known) if reason.startswith("unknown") else ""
+            at.add(field_name, f"{key!r}: {reason}{hint}")

@@ -124,9 +124,13 @@ class Times(msgspec.Struct, kw_only=True):
 
 
 class UnitResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker sends back for one unit of work."""
+    """What a worker sends back for one unit of work.
+
+    records: plain dicts with a "kind" ("scenario_trace", …) for the report; nobody judges them.
+    """
 
     unit: str
     answers: tuple[Answer, ...]
     findings: tuple[Finding, ...]
     times: Times
+    records: tuple[dict[str, Any], ...] = ()
