@@ -1,0 +1,115 @@
+// Worst error seen beside the largest allowed, on a logarithmic axis, with the same as a table.
+function boundRows(rows) {
+  return rows.filter((i) => C.worst[i] !== null && C.allowed[i] !== null).map((i) => ({
+    oracle: T.oracle[C.oracle[i]], dtypes: dtypesText[C.dtypes[i]], backend: T.backend[C.backend[i]],
+    worst: Number(C.worst[i]), allowed: Number(C.allowed[i]), unit: T.unit[C.unit[i]], op: T.op[C.op[i]],
+    text: String(C.worst[i]),
+  }));
+}
+
+// rows: {label, points: [{x, over, title}]}; x is error / allowed. The line at 1 is the bound.
+function ratioPlot(rows, describe) {
+  const left = 14 + 6.7 * Math.max(...rows.map((r) => r.label.length)), width = 860, right = 20;
+  const row = 20, top = 26, height = top + rows.length * row + 18;
+  const finite = rows.flatMap((r) => r.points.map((p) => p.x)).filter((x) => x > 0 && Number.isFinite(x));
+  const lo = Math.floor(Math.log10(Math.min(0.1, ...finite))), hi = Math.max(1, Math.ceil(Math.log10(Math.max(1, ...finite))));
+  const zero = left + 14, start = left + 40;
+  const at = (x) => {
+    if (x === 0) return zero;
+    if (!Number.isFinite(x)) return width - right;
+    return start + ((Math.log10(x) - lo) / (hi - lo)) * (width - right - start);
+  };
+  const svg = h("svg.plot", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describe });
+  svg.append(h("line.grid", { x1: zero, x2: zero, y1: top - 6, y2: height - 14 }),
+    h("text", { x: zero, y: top - 12, "text-anchor": "middle" }, "0"));
+  for (let e = lo; e <= hi; e++) {
+    const x = at(10 ** e);
+    svg.append(h(e === 0 ? "line.limit" : "line.grid", { x1: x, x2: x, y1: top - 6, y2: height - 14 }),
+      h("text", { x, y: top - 12, "text-anchor": "middle" }, e === 0 ? "allowed" : e > 0 ? `${10 ** e}×` : e >= -3 ? `${10 ** e}` : `1e${e}`));
+  }
+  rows.forEach((r, n) => {
+    const y = top + n * row + row / 2;
+    svg.append(h("text.row", { x: 0, y: y + 4 }, r.label),
+      h("line.span", { x1: zero, x2: Math.max(...r.points.map((p) => at(p.x))), y1: y, y2: y }));
+    for (const p of r.points) {
+      const x = at(p.x), kind = p.over ? "over" : "in";
+      const shape = dotShape(p.place, x, y, kind);
+      shape.append(h("title", null, p.title));
+      svg.append(shape);
+    }
+  });
+  return svg;
+}
+
+// Backends differ in shape as well as in the table beside the plot.
+function dotShape(place, x, y, kind) {
+  const cls = `${kind === "over" ? ".dot.over" : ".dot"}`;
+  if (place % 4 === 0) return h(`circle${cls}`, { cx: x, cy: y, r: 4 });
+  if (place % 4 === 1) return h(`rect${cls}`, { x: x - 3.6, y: y - 3.6, width: 7.2, height: 7.2 });
+  if (place % 4 === 2) return h(`path${cls}`, { d: `M${x} ${y - 5}L${x + 5} ${y + 4}L${x - 5} ${y + 4}Z` });
+  return h(`path${cls}`, { d: `M${x} ${y - 5.4}L${x + 5.4} ${y}L${x} ${y + 5.4}L${x - 5.4} ${y}Z` });
+}
+
+function shapeKey(names) {
+  return h("p.key", null, names.map((name) => {
+    const svg = h("svg", { width: 14, height: 14, viewBox: "0 0 14 14", class: "plot-key", "aria-hidden": "true" },
+      dotShape(backends.indexOf(name), 7, 7, "in"));
+    return h("span", null, svg, " ", h("b", null, name));
+  }));
+}
+
+const ratio = (r) => (r.allowed > 0 ? r.worst / r.allowed : r.worst === 0 ? 0 : Infinity);
+const dotOf = (r) => ({
+  x: ratio(r), over: ratio(r) > 1, place: backends.indexOf(r.backend),
+  title: `${r.backend} ${r.dtypes}: ${r.text} of ${r.allowed} ${r.unit}`,
+});
+
+function boundsOf(rows) {
+  const found = boundRows(rows);
+  if (!found.length) return h("p.soft", null, "No question about this operation has a numeric bound.");
+  const groups = Map.groupBy ? Map.groupBy(found, (r) => r.oracle) : groupBy(found, (r) => r.oracle);
+  return [shapeKey([...new Set(found.map((r) => r.backend))]),
+    ...[...groups].map(([oracle, list]) => {
+      const byDtype = groupBy(list, (r) => r.dtypes);
+      return h("div", null, h("h3", null, words(oracle), h("span.soft", null, ` in ${[...new Set(list.map((r) => r.unit))].join(", ")}`)),
+        ratioPlot([...byDtype].map(([label, rs]) => ({ label, points: rs.map(dotOf) })),
+          `${oracle}: worst error over allowed, per dtype and backend; the table below has the numbers`),
+        h("details", null, h("summary", null, "As a table"),
+          table(["dtypes", "Backend", "Worst seen", "Allowed", "Unit"],
+            list.map((r) => [r.dtypes, h("span.mono", null, r.backend), r.text, String(r.allowed), r.unit]),
+            { numeric: [2, 3] })));
+    })];
+}
+
+function groupBy(list, key) {
+  const groups = new Map();
+  for (const item of list) {
+    const k = key(item);
+    if (groups.has(k)) groups.get(k).push(item); else groups.set(k, [item]);
+  }
+  return groups;
+}
+
+function boundsView(host) {
+  host.append(viewHead("Bounds", "How much of its bound each operation uses, at its worst dtype: 0 is the correctly rounded result, right of the line fails."));
+  const found = boundRows([...Array(size).keys()]).filter((r) => !isScenario(r.op));
+  if (!found.length) {
+    host.append(h("p.soft", null, "No answer of this run has a numeric bound."));
+    return;
+  }
+  host.append(shapeKey([...new Set(found.map((r) => r.backend))]));
+  for (const [oracle, list] of groupBy(found, (r) => r.oracle)) {
+    const rows = [...groupBy(list, (r) => r.op)].map(([op, rs]) => {
+      const worst = [...groupBy(rs, (r) => r.backend).values()]
+        .map((same) => same.reduce((a, b) => (ratio(b) > ratio(a) ? b : a)));
+      return { label: op, points: worst.map(dotOf), worst, most: Math.max(...worst.map(ratio)) };
+    }).filter((r) => r.most > 0).sort((a, b) => b.most - a.most);
+    if (!rows.length) continue;
+    host.append(section(words(oracle), core.vocabulary.oracles[oracle],
+      ratioPlot(rows, `${oracle}: worst error over allowed, per operation and backend; the table below has the numbers`),
+      h("details", null, h("summary", null, "As a table"),
+        table(["Operation", "Backend", "dtypes", "Worst seen", "Allowed", "Unit"],
+          rows.flatMap((r) => r.worst.map((w) => [h("a", { href: toOp(w.op) }, w.op), w.backend, w.dtypes, w.text, String(w.allowed), w.unit])),
+          { numeric: [3, 4] }))));
+  }
+}
