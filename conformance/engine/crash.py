@@ -1,0 +1,133 @@
+"""Answers and findings for what could not be answered: crashes, hangs, failures of ours."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from conformance.engine.plan import Unit
+from conformance.verdicts import Answer, Finding, Times, UnitResult, Verdict, worst
+
+
+class Crash(msgspec.Struct, frozen=True, kw_only=True):
+    """case: the case that was running, "" when none had begun. how: "SIGSEGV", "no answer …".
+
+    words: the last line that the process printed. program, oracles: see messages.Described.
+    """
+
+    case: str
+    how: str
+    words: str = ""
+    program: str = ""
+    oracles: tuple[str, ...] = ()
+
+
+def with_crashes(
+    unit: Unit, result: UnitResult | None, crashes: list[Crash], gave_up: bool
+) -> UnitResult:
+    """The unit's result after crashes.
+
+    result: answers of all the cases that did not crash, None when nobody could give them.
+    gave_up: whether cases were left unasked because too many had crashed.
+    """
+    answers = {(a.op, a.oracle): a for a in result.answers} if result else {}
+    findings = list(result.findings) if result else []
+    for crash in crashes:
+        op = f"scenario:{crash.case}" if unit.kind == "scenario" else unit.name
+        oracles = crash.oracles or unit.oracles
+        if unit.kind == "op" and answers and result:
+            oracles = tuple(o for o in oracles if (op, o) in answers) or oracles
+        why = f"{crash.how} in {crash.case or 'the start of the unit'}"
+        for oracle in oracles:
+            answers[op, oracle] = _crashed(unit, op, oracle, answers.get((op, oracle)), why)
+        findings.append(_finding(unit, op, oracles[0], crash, why))
+    if gave_up:
+        why = f"not asked: {len(crashes)} cases of this unit had crashed before"
+        seen = {crash.case for crash in crashes}
+        left = [f"scenario:{c}" for c in unit.cases if c not in seen]
+        for op in left if unit.kind == "scenario" else [unit.name]:
+            for oracle in unit.oracles if unit.kind == "op" else unit.oracles[:1]:
+                if (op, oracle) not in answers:
+                    answers[op, oracle] = _crashed(unit, op, oracle, None, why)
+    return UnitResult(
+        unit=unit.id,
+        answers=tuple(answers.values()),
+        findings=tuple(findings),
+        times=result.times if result else Times(),
+    )
+
+
+def errored(unit: Unit, message: str, traceback: str) -> UnitResult:
+    """The harness failed: every answer of the unit is `ERRORED`, and the traceback is kept."""
+    names = [f"scenario:{c}" for c in unit.cases] if unit.kind == "scenario" else [unit.name]
+    oracles = unit.oracles[:1] if unit.kind == "scenario" else unit.oracles
+    answers = tuple(
+        Answer(
+            op=op,
+            oracle=oracle,
+            dtypes=unit.dtypes,
+            backend=unit.backend,
+            verdict=Verdict.ERRORED,
+            compared=0,
+            why=message,
+        )
+        for op in names
+        for oracle in oracles
+    )
+    op = unit.name if unit.kind == "op" else f"scenario:{unit.name}"
+    finding = Finding(
+        id=finding_id(op, oracles[0], unit.dtypes, f"{unit.backend} errored {message}"),
+        op=op,
+        oracle=oracles[0],
+        backend=unit.backend,
+        verdict=Verdict.ERRORED,
+        dtypes=unit.dtypes,
+        points=(),
+        observed=traceback,
+        expected=None,
+        program="",
+        count=1,
+        message=f"the checker failed: {message}",
+    )
+    return UnitResult(unit=unit.id, answers=answers, findings=(finding,), times=Times())
+
+
+def finding_id(op: str, oracle: str, dtypes: tuple[str, ...], cause: str) -> str:
+    """`op-oracle-dtype-xxxx` with a hash of the cause."""
+    dtype = dtypes[0].replace(":", "_") if dtypes else "program"
+    mark = hashlib.sha256(f"{op} {oracle} {cause}".encode()).hexdigest()[:4]
+    return f"{op.removeprefix('scenario:')}-{oracle}-{dtype}-{mark}"
+
+
+def _crashed(unit: Unit, op: str, oracle: str, known: Answer | None, why: str) -> Answer:
+    if known is not None:
+        verdict = worst([known.verdict, Verdict.CRASHED])
+        return msgspec.structs.replace(known, verdict=verdict, why=why)
+    return Answer(
+        op=op,
+        oracle=oracle,
+        dtypes=unit.dtypes,
+        backend=unit.backend,
+        verdict=Verdict.CRASHED,
+        compared=0,
+        why=why,
+    )
+
+
+def _finding(unit: Unit, op: str, oracle: str, crash: Crash, why: str) -> Finding:
+    said = f" (last words: {crash.words})" if crash.words else ""
+    return Finding(
+        id=finding_id(op, oracle, unit.dtypes, f"{unit.backend} {crash.how} {crash.case}"),
+        op=op,
+        oracle=oracle,
+        backend=unit.backend,
+        verdict=Verdict.CRASHED,
+        dtypes=unit.dtypes,
+        points=(),
+        observed=crash.how,
+        expected="an answer",
+        program=crash.program,
+        count=1,
+        message=f"the process ended or never answered: {why}{said}",
+    )
