@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from conformance.backends.arguments import Bound
-from conformance.backends.errors import ErrorTable
+from conformance.backends.errors import LibraryCalls
 from conformance.cases.case import Case, Operand
 from conformance.cases.layouts import place
-from conformance.observation import Evaluation, TensorObs
+from conformance.observation import Evaluation, Raised, TensorObs
 from conformance.specs import OpSpec
 
 
-class EagerBackend:
+class EagerBackend(LibraryCalls):
     """Everything that torch and the reference have in common.
 
     api: the library's module. Subclasses say how arrays go in and out, what identifies a
@@ -31,10 +30,9 @@ class EagerBackend:
     capabilities: frozenset[str]
     promotion: str = "torch"
     api: Any
-    errors: ErrorTable
 
     def __init__(self) -> None:
-        self.library_s = 0.0
+        super().__init__()
         self._bound: dict[str, Bound] = {}
 
     # what differs between libraries
@@ -100,15 +98,9 @@ class EagerBackend:
             return made
 
         arguments = bound.arguments(case, tensor, self.dtype)
-        start = perf_counter()
-        try:
-            result = bound.call(arguments)
-        except Exception as error:
-            self.library_s += perf_counter() - start
-            return Evaluation(
-                raised=self.errors.raised(error), inputs=self._observe_all(inputs.values())
-            )
-        self.library_s += perf_counter() - start
+        result = self.attempt(bound.call, arguments)
+        if type(result) is Raised:
+            return Evaluation(raised=result, inputs=self._observe_all(inputs.values()))
         if result is None:  # x[i] = v is a statement: its result is what it wrote to
             result = tuple(inputs[name] for name in bound.writes)
         tensors, scalars = self.flatten(result)
@@ -143,10 +135,9 @@ class EagerBackend:
             if ct is not None
         ]
         cts = [ct for _, ct in chosen]
-        try:
-            grads = self._grad(chosen, leaves, second is not None)
-        except Exception as error:
-            return Evaluation(**seen, raised=self.errors.raised(error), stage="vjp")
+        grads = self._grad(chosen, leaves, second is not None)
+        if type(grads) is Raised:
+            return Evaluation(**seen, raised=grads, stage="vjp")
         seen["grads"] = tuple(None if g is None else self.observe(g) for g in grads)
         if second is None:
             return Evaluation(**seen)
@@ -155,26 +146,26 @@ class EagerBackend:
             for g, v in zip(grads, second, strict=True)
             if g is not None and v is not None
         ]
-        try:
-            seconds = self._grad(vectors, [*leaves, *cts], False)
-        except Exception as error:
-            return Evaluation(**seen, raised=self.errors.raised(error), stage="second")
+        seconds = self._grad(vectors, [*leaves, *cts], False)
+        if type(seconds) is Raised:
+            return Evaluation(**seen, raised=seconds, stage="second")
         seen["seconds"] = tuple(None if s is None else self.observe(s) for s in seconds)
         return Evaluation(**seen)
 
     def _grad(self, pairs: list[tuple[Any, Any]], inputs: list[Any], graph: bool) -> Any:
-        """autograd.grad over the outputs that have a gradient at all; None elsewhere."""
+        """autograd.grad over the outputs that have a gradient at all; None elsewhere. Or Raised."""
         pairs = [(t, ct) for t, ct in pairs if t.requires_grad]
         if not pairs or not inputs:
             return (None,) * len(inputs)
         outputs, cotangents = zip(*pairs, strict=True)
-        start = perf_counter()
-        try:
-            return self.api.autograd.grad(
-                outputs, inputs, cotangents, create_graph=graph, allow_unused=True
-            )
-        finally:
-            self.library_s += perf_counter() - start
+        return self.attempt(
+            self.api.autograd.grad,
+            outputs,
+            inputs,
+            cotangents,
+            create_graph=graph,
+            allow_unused=True,
+        )
 
     def _cotangent(self, tensor: Any, ct: np.ndarray, wanted: bool) -> Any:
         """The cotangent in the dtype that the library gave its output."""

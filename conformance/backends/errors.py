@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
 
 from conformance.backends.protocol import UnmappedError
 from conformance.observation import Raised
@@ -11,7 +13,6 @@ from conformance.observation import Raised
 _LONGEST = 500  # characters of a library's message that are kept
 
 
-@dataclass(frozen=True, slots=True)
 class ErrorTable:
     """rows: (exception type name, regular expression searched in the message, kind).
 
@@ -19,17 +20,14 @@ class ErrorTable:
     class hierarchy, so that a table needs no import of its library.
     """
 
-    rows: tuple[tuple[str, str, str], ...]
-    _compiled: list[tuple[str, re.Pattern[str], str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._compiled.extend((t, re.compile(p, re.DOTALL), k) for t, p, k in self.rows)
+    def __init__(self, rows: tuple[tuple[str, str, str], ...]) -> None:
+        self.rows = tuple((name, re.compile(text, re.DOTALL), kind) for name, text, kind in rows)
 
     def kind(self, error: BaseException) -> str | None:
         """The error kind, or None for an exception that is on no row."""
         names = {c.__name__ for c in type(error).__mro__}
         message = str(error)
-        for name, pattern, kind in self._compiled:
+        for name, pattern, kind in self.rows:
             if name in names and pattern.search(message):
                 return kind
         return None
@@ -39,6 +37,30 @@ class ErrorTable:
         kind = self.kind(error)
         name = type(error).__name__
         if kind is None:
-            text = str(error).strip().splitlines()
-            raise UnmappedError(f"{name}: {text[0] if text else ''}"[:_LONGEST]) from error
+            text = " ".join(str(error).split())
+            raise UnmappedError(f"{name}: {text}"[:_LONGEST]) from error
         return Raised(kind, name, str(error)[:_LONGEST])
+
+
+class LibraryCalls:
+    """Calls into a library: timed, and their refusals mapped.
+
+    library_s: seconds spent inside the library so far.
+    """
+
+    errors: ErrorTable
+
+    def __init__(self) -> None:
+        self.library_s = 0.0
+
+    def attempt(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What the function returns, or a Raised. Raises UnmappedError."""
+        start = perf_counter()
+        try:
+            return function(*args, **kwargs)
+        except MemoryError:  # says nothing about the library: the worker's own limit
+            raise
+        except Exception as error:  # noqa: BLE001 - any library may raise anything
+            return self.errors.raised(error)
+        finally:
+            self.library_s += perf_counter() - start

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import jax
@@ -25,10 +24,11 @@ import numpy as np
 import platformdirs
 
 from conformance.backends.arguments import Bound
+from conformance.backends.errors import LibraryCalls
 from conformance.backends.jax_errors import JAX_ERRORS
 from conformance.backends.protocol import BackendUnavailable
 from conformance.cases.case import Case, Operand
-from conformance.observation import Evaluation, TensorObs
+from conformance.observation import Evaluation, Raised, TensorObs
 from conformance.specs import OpSpec
 
 _WIDE = frozenset({"int64", "uint64", "float64", "complex128"})
@@ -46,7 +46,7 @@ class _Slot:
         return f"<{self.index}>"
 
 
-class JaxBackend:
+class JaxBackend(LibraryCalls):
     """jax on "cpu" or "gpu". options: "x64" turns 64-bit types on.
 
     cache: folder of jax's persistent compilation cache; default below the user's cache folder.
@@ -64,6 +64,7 @@ class JaxBackend:
         options: tuple[str, ...] = (),
         cache: Path | None = None,
     ) -> None:
+        super().__init__()
         self.name, self.device, self.options = name, device, options
         self.version = jax.__version__
         self.x64 = "x64" in options
@@ -74,7 +75,6 @@ class JaxBackend:
             | ({"float64"} if self.x64 else set())
             | ({"numpy_sharing"} if device == "cpu" else set())
         )
-        self.library_s = 0.0
         self._bound: dict[str, Bound] = {}
         self._jitted: dict[Any, Callable[..., Any]] = {}
         self._jitted_op = ""
@@ -114,14 +114,9 @@ class JaxBackend:
             return _Slot(len(arrays) - 1)
 
         arguments = bound.arguments(case, tensor, jnp.dtype)
-        start = perf_counter()
-        try:
-            result = jax.block_until_ready(bound.call(_fill(arguments, arrays)))
-        except Exception as error:
-            self.library_s += perf_counter() - start
-            inputs = tuple(self.observe(a) for a in arrays)
-            return Evaluation(raised=self.errors.raised(error), inputs=inputs)
-        self.library_s += perf_counter() - start
+        result = self.attempt(_finished, bound.call, _fill(arguments, arrays))
+        if type(result) is Raised:
+            return Evaluation(raised=result, inputs=tuple(self.observe(a) for a in arrays))
         outputs, scalars = _flatten(result)
         seen: dict[str, Any] = {
             "outputs": tuple(self.observe(a) for a in outputs),
@@ -141,11 +136,10 @@ class JaxBackend:
         chosen = tuple(i for i, ct in enumerate(cts) if ct is not None)
         given = [ct for ct in cts if ct is not None]
         key = (_key(arguments), tuple(wanted), chosen)
-        try:
-            pull = self._compiled(op, "vjp", key, bound, arguments, wanted, chosen)
-            grads = self._timed(pull, arrays, given)
-        except Exception as error:
-            return Evaluation(**seen, raised=self.errors.raised(error), stage="vjp")
+        pull = self._compiled(op, "vjp", key, bound, arguments, wanted, chosen)
+        grads = self.attempt(_finished, pull, arrays, given)
+        if type(grads) is Raised:
+            return Evaluation(**seen, raised=grads, stage="vjp")
         seen["grads"] = tuple(self.observe(g) for g in grads)
         if second is None:
             return Evaluation(**seen)
@@ -153,19 +147,11 @@ class JaxBackend:
             jnp.zeros_like(g) if v is None else jnp.array(v, dtype=g.dtype, copy=True)
             for g, v in zip(grads, second, strict=True)
         ]
-        try:
-            pull = self._compiled(op, "second", key, bound, arguments, wanted, chosen)
-            seconds = self._timed(pull, arrays, given, vectors)
-        except Exception as error:
-            return Evaluation(**seen, raised=self.errors.raised(error), stage="second")
+        pull = self._compiled(op, "second", key, bound, arguments, wanted, chosen)
+        seconds = self.attempt(_finished, pull, arrays, given, vectors)
+        if type(seconds) is Raised:
+            return Evaluation(**seen, raised=seconds, stage="second")
         return Evaluation(**seen, seconds=tuple(self.observe(s) for s in seconds))
-
-    def _timed(self, function: Callable[..., Any], *args: Any) -> Any:
-        start = perf_counter()
-        try:
-            return jax.block_until_ready(function(*args))
-        finally:
-            self.library_s += perf_counter() - start
 
     def _compiled(
         self,
@@ -232,6 +218,11 @@ def _has_gpu_plugin() -> bool:
 
 
 _settings: dict[str, Any] = {}  # jax's configuration is the process's
+
+
+def _finished(function: Callable[..., Any], *args: Any) -> Any:
+    """The result once it is there: jax returns before it has computed."""
+    return jax.block_until_ready(function(*args))
 
 
 def _fill(arguments: Mapping[str, Any], arrays: Sequence[Any]) -> dict[str, Any]:

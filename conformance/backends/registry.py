@@ -152,9 +152,7 @@ def open_backend(name: str) -> Backend:
     return factory(name, device, options)
 
 
-def _open_third_party(
-    name: str, library: str, device: str, options: tuple[str, ...]
-) -> Backend:
+def _open_third_party(name: str, library: str, device: str, options: tuple[str, ...]) -> Backend:
     entry = _third_parties()[library]
     try:
         factory = entry.load()
