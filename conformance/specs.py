@@ -40,8 +40,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     shapes: name -> shape, or list of shapes for Tensor[]. args: literals; a list given for a
     Tensor argument is a literal tensor (int64, bool or float32 by its elements; int64 when
-    empty), a number there one of no dimension, and {int32 = …} says the dtype. A Tensor?[] holds
-    such literals or ":" (None: the whole dimension).
+    empty), and {int32 = …} says its dtype. A Tensor?[] is a list of such literals and ":" (None:
+    the whole dimension).
     layouts: tensor name -> word of `layouts`, where it is not contiguous.
     expects: for the `errors` list, the error kind that must be raised. values: how the crossed
     inputs are filled (word of `values`). dtypes: restricts the call to these dtypes.
