@@ -14,18 +14,19 @@ from conformance.specs import OpSpec, Scenario, Specs
 from conformance.verdicts import Answer, Finding, Verdict
 from reports.bits import annotate
 
-# Verdict -> (code in a mark, meaning for people). A letter stands for each that fails the gate.
+# Verdict -> (sign in its mark, "" where the mark is a drawn shape; meaning for people).
+# Those that fail the gate have letters.
 VERDICTS: dict[Verdict, tuple[str, str]] = {
     Verdict.ERRORED: ("E", "the harness or the adapter failed"),
     Verdict.CRASHED: ("C", "the library killed its process or never answered"),
     Verdict.VACUOUS: ("V", "nothing was compared"),
     Verdict.DIVERGES: ("D", "outside the bound, and nothing documented explains it"),
     Verdict.STALE_DIVERGENCE: ("S", "a documented divergence that no longer happens"),
-    Verdict.KNOWN_DIVERGENCE: ("k", "exactly what a documented divergence predicts"),
-    Verdict.UNSPECIFIED: ("u", "the norm leaves it open; recorded, not judged"),
+    Verdict.KNOWN_DIVERGENCE: ("", "exactly what a documented divergence predicts"),
+    Verdict.UNSPECIFIED: ("?", "the norm leaves it open; recorded, not judged"),
     Verdict.NOT_APPLICABLE: ("–", "the backend lacks a capability that the case needs"),
-    Verdict.NOT_RUN: ("o", "no such device, library or time"),
-    Verdict.CONFORMS: ("·", "within the bound at every element compared"),
+    Verdict.NOT_RUN: ("", "no such device, library or time"),
+    Verdict.CONFORMS: ("", "within the bound at every element compared"),
 }
 # Neither says anything about the library's behaviour, so they are no question it was asked.
 UNASKED = frozenset({Verdict.NOT_APPLICABLE, Verdict.NOT_RUN})

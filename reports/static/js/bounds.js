@@ -29,7 +29,8 @@ function ratioPlot(rows, describe) {
   }
   rows.forEach((r, n) => {
     const y = top + n * row + row / 2;
-    svg.append(h("text.row", { x: 0, y: y + 4 }, r.label),
+    const label = h("text.row", { x: 0, y: y + 4 }, r.label);
+    svg.append(r.href ? h("a", { href: r.href }, label) : label,
       h("line.span", { x1: zero, x2: Math.max(...r.points.map((p) => at(p.x))), y1: y, y2: y }));
     for (const p of r.points) {
       const x = at(p.x), kind = p.over ? "over" : "in";
@@ -38,7 +39,7 @@ function ratioPlot(rows, describe) {
       svg.append(shape);
     }
   });
-  return svg;
+  return h("div.scroll", { tabindex: 0, role: "region", "aria-label": describe }, svg);
 }
 
 // Backends differ in shape as well as in the table beside the plot.
@@ -102,7 +103,7 @@ function boundsView(host) {
     const rows = [...groupBy(list, (r) => r.op)].map(([op, rs]) => {
       const worst = [...groupBy(rs, (r) => r.backend).values()]
         .map((same) => same.reduce((a, b) => (ratio(b) > ratio(a) ? b : a)));
-      return { label: op, points: worst.map(dotOf), worst, most: Math.max(...worst.map(ratio)) };
+      return { label: op, href: toOp(op), points: worst.map(dotOf), worst, most: Math.max(...worst.map(ratio)) };
     }).filter((r) => r.most > 0).sort((a, b) => b.most - a.most);
     if (!rows.length) continue;
     host.append(section(words(oracle), core.vocabulary.oracles[oracle],

@@ -38,7 +38,7 @@ const words = (name) => name.replaceAll("_", " ").toLowerCase();
 const tagOf = new Map();
 for (const name of backends) {
   const parts = name.split(":");
-  let tag = parts[0][0] + parts.slice(1).filter((p) => p !== "cpu").map((p) => p.replace(/^x/, "")[0]).join("");
+  let tag = parts[0][0] + parts.slice(1).filter((p) => p !== "cpu").map((p) => /^x?\d+$/.test(p) ? p.replace("x", "") : p[0]).join("");
   for (let n = 2; [...tagOf.values()].includes(tag); n++) tag = `${parts[0][0]}${n}`;
   tagOf.set(name, tag);
 }

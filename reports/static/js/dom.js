@@ -1,13 +1,14 @@
 "use strict";
 // Everything shown goes through h() and text nodes: no string of the run is parsed as markup.
 
+const SVG_SPACE = "http://www.w3.org/2000/svg";
 const SVG = new Set(["svg", "g", "rect", "line", "circle", "path", "text", "title", "desc"]);
 
 // h("a.cls", {href, onclick, …}, child, …): an element. Children are nodes or text; null is dropped.
 function h(spec, attributes, ...children) {
   const [tag, ...classes] = spec.split(".");
-  const node = SVG.has(tag)
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
+  const node = SVG.has(tag) || (tag === "a" && children[0]?.namespaceURI === SVG_SPACE)
+    ? document.createElementNS(SVG_SPACE, tag)
     : document.createElement(tag);
   if (classes.length) node.setAttribute("class", classes.join(" "));
   for (const [key, value] of Object.entries(attributes ?? {})) {

@@ -75,6 +75,7 @@ function findingView(host, id) {
     section("Seen and expected", x.what || null, h("div.versus", null,
       h("div.seen", null, h("h3", null, `${x.backend} gave`), valueNode(x.observed, x.expected)),
       h("div", null, h("h3", null, "the norm says"), valueNode(x.expected, x.observed))),
+      h("p.fine", null, "Bits: sign, exponent, fraction; the marked ones differ."),
       x.where.length > 0 && h("p.fine", null, `first difference at index [${x.where.join(", ")}]`)),
     section("Smallest case", "as a program", copyable(x.program)),
     (x.rule || x.stance || x.why || x.source) && section("Explanation", x.stance, h("dl.facts", null,

@@ -1,6 +1,6 @@
 // A verdict: shape, letter and word; never colour alone.
 function mark(name) {
-  return h(`span.m.v-${name}`, { "aria-hidden": "true" }, verdictOf.get(name)?.code ?? "?");
+  return h(`span.m.v-${name}`, { "aria-hidden": "true" }, verdictOf.get(name)?.code ?? "!");
 }
 
 const word = (name) => h(`span.word.v-${name}`, { title: verdictOf.get(name)?.meaning },

@@ -113,7 +113,7 @@ function neighbour(here, [down, right]) {
 
 function overview(host) {
   const bar = h("div"), tally = h("p.tally"), grid = h("div.scroll.both", { tabindex: -1 });
-  host.append(h("section.sec-full", { "aria-labelledby": "matrix-title" },
+  host.append(h("section.full", { "aria-labelledby": "matrix-title" },
     h("h2", { id: "matrix-title", tabindex: -1 }, "Matrix"),
     bar, legend(), tally, grid));
   const counts = {};
