@@ -134,6 +134,12 @@ def _is_view(self):
     return self._view is not None
 
 
+@member
+@property
+def retains_grad(self):
+    return self._retains
+
+
 def _get_grad(self):
     if self._grad is None and not self.is_leaf and not self._retains:
         warnings.warn(

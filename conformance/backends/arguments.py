@@ -48,6 +48,7 @@ class Bound:
     """One operation of one library, ready to be called with arguments by schema name.
 
     takes: names that the library's template uses. dtype_names: arguments that are dtypes.
+    tensor_names: arguments that are one tensor. writes: those that are written to.
     optional_lists: arguments of type Tensor?[], passed as tuples (they are index tuples).
     """
 
@@ -55,6 +56,7 @@ class Bound:
     defaults: dict[str, Any]
     takes: frozenset[str]
     dtype_names: frozenset[str]
+    tensor_names: frozenset[str]
     optional_lists: frozenset[str]
     writes: tuple[str, ...]
 
@@ -70,6 +72,7 @@ class Bound:
             dtype_names=frozenset(
                 a.name for a in schema.arguments if a.type.startswith("ScalarType")
             ),
+            tensor_names=frozenset(a.name for a in schema.arguments if a.is_tensor),
             optional_lists=frozenset(a.name for a in schema.arguments if a.type == "Tensor?[]"),
             writes=schema.mutates,
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from conformance.backends.arguments import Bound
-from conformance.backends.errors import LibraryCalls
+from conformance.backends.errors import ErrorTable, LibraryCalls
+from conformance.backends.session import Session
 from conformance.cases.case import Case, Operand
 from conformance.cases.layouts import place
 from conformance.observation import Evaluation, Raised, TensorObs
@@ -30,6 +31,7 @@ class EagerBackend(LibraryCalls):
     capabilities: frozenset[str]
     promotion: str = "torch"
     api: Any
+    warnings: ErrorTable
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,15 @@ class EagerBackend(LibraryCalls):
         """A hashable that is equal for two tensors exactly when they share a storage."""
         raise NotImplementedError
 
+    def extent(self, tensor: Any) -> tuple[int, int, Any, Any]:
+        """Of its storage: first byte, byte after the last, an identity, and what owns it."""
+        raise NotImplementedError
+
     def dtype_name(self, tensor: Any) -> str:
+        raise NotImplementedError
+
+    def has_gpu(self) -> bool:
+        """What the library itself says."""
         raise NotImplementedError
 
     # the protocol
@@ -191,9 +201,13 @@ class EagerBackend(LibraryCalls):
     def _observe_all(self, tensors: Any) -> tuple[TensorObs, ...]:
         return tuple(self.observe(t) for t in tensors)
 
-    def observe(self, tensor: Any, storage: int | None = None) -> TensorObs:
-        """Everything visible of one tensor but its `.grad`."""
-        grad_fn = tensor.grad_fn
+    def observe(
+        self,
+        tensor: Any,
+        storage: int | None = None,
+        grad: Callable[[Any], TensorObs | None] | None = None,
+    ) -> TensorObs:
+        """Everything visible of one tensor; its `.grad` as `grad(tensor)` says."""
         return TensorObs(
             value=self.to_array(tensor),
             dtype=self.dtype_name(tensor),
@@ -202,7 +216,22 @@ class EagerBackend(LibraryCalls):
             offset=tensor.storage_offset(),
             storage=storage,
             version=tensor._version,
+            grad_fn=self._node_name(tensor),  # before the flags: a stale view is renewed by it
             requires_grad=tensor.requires_grad,
             is_leaf=tensor.is_leaf,
-            grad_fn=None if grad_fn is None else grad_fn.name(),
+            grad=None if grad is None else grad(tensor),
         )
+
+    def _node_name(self, tensor: Any) -> str | None:
+        """Name of the graph node, or "raises KIND": a view whose base was written in place in a
+        forbidden way refuses to say."""
+        try:
+            node = tensor.grad_fn
+        except RuntimeError as error:
+            return f"raises {self.errors.raised(error).kind}"
+        return None if node is None else node.name()
+
+    def session(self, ops: Mapping[str, OpSpec]) -> Session:
+        from conformance.backends.eager_verbs import EagerVerbs  # which needs this module
+
+        return Session(EagerVerbs(self, ops))

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from conformance.backends.protocol import UnmappedError
+from conformance.backends.protocol import MissingCapability, UnmappedError
 from conformance.observation import Raised
+from conformance.program import ProgramError
 
 _LONGEST = 500  # characters of a library's message that are kept
 
@@ -42,6 +43,12 @@ class ErrorTable:
         return Raised(kind, name, str(error)[:_LONGEST])
 
 
+# torch 2.13, aten/src/ATen/core/TensorBody.h, Tensor::grad()
+EAGER_WARNINGS = ErrorTable(
+    (("UserWarning", r"grad attribute of a Tensor that is not a leaf", "grad_of_non_leaf"),)
+)
+
+
 class LibraryCalls:
     """Calls into a library: timed, and their refusals mapped.
 
@@ -58,8 +65,8 @@ class LibraryCalls:
         start = perf_counter()
         try:
             return function(*args, **kwargs)
-        except MemoryError:  # says nothing about the library: the worker's own limit
-            raise
+        except (MemoryError, ProgramError, MissingCapability, UnmappedError):
+            raise  # about the process, the program or the adapter, not the library's answer
         except Exception as error:  # noqa: BLE001 - any library may raise anything
             return self.errors.raised(error)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -33,6 +33,14 @@ class NotExpressible(Exception):
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__(f"the library's call has no {', '.join(names)}")
+        self.names = names
+
+
+class MissingCapability(Exception):
+    """A step asks for what the library does not have; `names` are words of `capabilities`."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(", ".join(names))
         self.names = names
 
 
@@ -85,6 +93,8 @@ class Backend(Protocol):
         """
         ...
 
-    def session(self) -> Session: ...
+    def session(self, ops: Mapping[str, OpSpec]) -> Session:
+        """A fresh namespace in which programs may call the verbs and these operations."""
+        ...
 
     library_s: float

@@ -9,7 +9,7 @@ import numpy as np
 import conformance
 import reference_impl
 from conformance.backends.eager import EagerBackend
-from conformance.backends.errors import ErrorTable
+from conformance.backends.errors import EAGER_WARNINGS, ErrorTable
 from conformance.backends.reference_errors import NARROWER, PYTHON_ERRORS
 from reference_impl.errors import Refusal
 
@@ -26,6 +26,7 @@ class ReferenceBackend(EagerBackend):
 
     library = "reference"
     api = reference_impl
+    warnings = EAGER_WARNINGS
     errors = _ReferenceErrors(PYTHON_ERRORS)
     capabilities = frozenset(
         {
@@ -53,3 +54,15 @@ class ReferenceBackend(EagerBackend):
 
     def dtype_name(self, tensor: Any) -> str:
         return tensor.dtype.name
+
+    def extent(self, tensor: Any) -> tuple[int, int, Any, Any]:
+        storage = tensor._storage
+        low = storage.data_ptr()
+        return low, low + storage.nbytes(), id(storage), storage
+
+    def has_gpu(self) -> bool:
+        return False
+
+    def attempt(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        with np.errstate(all="ignore"):  # nan and inf are results here, as they are in torch
+            return super().attempt(function, *args, **kwargs)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from conformance.backends.eager import EagerBackend
+from conformance.backends.errors import EAGER_WARNINGS
 from conformance.backends.protocol import BackendUnavailable
 from conformance.backends.torch_errors import TORCH_ERRORS
 
@@ -28,6 +29,7 @@ class TorchBackend(EagerBackend):
     library = "torch"
     api = torch
     errors = TORCH_ERRORS
+    warnings = EAGER_WARNINGS
     capabilities = frozenset(
         {
             "autograd", "mutation", "aliasing", "strides", "retained_graph", "accumulated_grad",
@@ -73,3 +75,11 @@ class TorchBackend(EagerBackend):
 
     def dtype_name(self, tensor: Any) -> str:
         return _NAMES[tensor.dtype]
+
+    def extent(self, tensor: Any) -> tuple[int, int, Any, Any]:
+        storage = tensor.untyped_storage()
+        low = storage.data_ptr()
+        return low, low + storage.nbytes(), storage._cdata, storage
+
+    def has_gpu(self) -> bool:
+        return torch.cuda.is_available()
