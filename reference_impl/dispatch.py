@@ -4,7 +4,8 @@ import numpy as np
 
 from reference_impl import dtypes as dt
 from reference_impl.errors import (ArgumentType, DtypeMismatch, NotDifferentiable,
-                                   NotImplementedFor, ShapeMismatch)
+                                   NotImplementedFor)
+from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
@@ -118,7 +119,7 @@ def _collect(rule, args):
 def _is_input(rule, kind, value, strict):
     if kind == "tensors":
         return isinstance(value, (tuple, list)) and all(
-            isinstance(v, (Tensor, Unsaved)) for v in value)
+            isinstance(v, (Tensor, Unsaved)) or v is None for v in value)
     if value is None:
         return kind == "optional"
     if isinstance(value, Unsaved):
@@ -159,7 +160,7 @@ def run(rule, values):
             if any(isinstance(v, Unsaved) for v in value):
                 return Unsaved()
             value = list(value)
-            flat.extend(value)
+            flat.extend(v for v in value if v is not None)
         elif value is not None:
             if not isinstance(value, Tensor):
                 value = wrap_number(value)
@@ -171,7 +172,8 @@ def run(rule, values):
         return run_inplace(rule, ins, flat, values, arguments)
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
-    outputs = [from_result(r, arrays, rule.layout, flat) for r in (raw if many else (raw,))]
+    layout = rule.layout if isinstance(rule.layout, str) else rule.layout(**arguments)
+    outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
     if state.enabled and any(t.requires_grad for t in flat):
         record(rule, ins, flat, arguments, outputs, many)
     return tuple(outputs) if many else outputs[0]
@@ -186,13 +188,15 @@ def compute(rule, ins, flat, values, arguments):
     dtype = common_dtype(rule, [t for t, p in zip(flat, promoted, strict=True) if p], arguments)
     if rule.accepts:
         check_category(rule, dtype or flat[0].dtype)
+        for t in flat if rule.accepts_each else ():
+            check_category(rule, t.dtype)
     arrays = [t._array.astype(dtype.np) if p and dtype is not None and t.dtype is not dtype
               else t._array for t, p in zip(flat, promoted, strict=True)]
     try:
         return forward(rule, ins, values, arrays), arrays
     except ValueError:
         if rule.promote in BROADCASTING:
-            check_broadcast([a.shape for a in arrays])
+            broadcast_shapes(*(a.shape for a in arrays))     # says which dimension
         raise
 
 
@@ -203,25 +207,12 @@ def forward(rule, ins, values, arrays):
         given, rest = list(values), iter(arrays)
         for i, x in zip(rule.input_positions, ins, strict=True):
             if isinstance(x, list):
-                given[i] = [next(rest) for _ in x]
+                given[i] = [None if v is None else next(rest) for v in x]
             elif x is not None:
                 given[i] = next(rest)
         n = rule.positional
         keywords = dict(zip(rule.names[n:], given[n:], strict=True))
         return rule.forward(*given[:n], **keywords)
-
-
-def check_broadcast(shapes):
-    """Raises ShapeMismatch, naming the first dimension in which two of the shapes differ."""
-    whole = ()
-    for shape in shapes:
-        for back in range(1, min(len(whole), len(shape)) + 1):
-            if whole[-back] != shape[-back] and 1 not in (whole[-back], shape[-back]):
-                raise ShapeMismatch(
-                    f"The size of tensor a ({whole[-back]}) must match the size of tensor b "
-                    f"({shape[-back]}) at non-singleton dimension "
-                    f"{max(len(whole), len(shape)) - back}")
-        whole = np.broadcast_shapes(whole, shape)
 
 
 def check_category(rule, dtype):

@@ -21,19 +21,19 @@ SavedTensorModified = _kind("SavedTensorModified", "saved_tensor_modified", Runt
                             "a tensor needed for the gradient was written in place")
 LeafWrittenInPlace = _kind("LeafWrittenInPlace", "leaf_written_in_place", RuntimeError,
                            "in-place write to a leaf that requires grad")
-ViewOfLeafWritten = _kind("ViewOfLeafWritten", "view_of_leaf_written_in_place", RuntimeError,
+ViewOfLeafWritten = _kind("ViewOfLeafWritten", "leaf_written_in_place", RuntimeError,
                           "in-place write to a view of a leaf that requires grad")
 ViewWriteForbidden = _kind("ViewWriteForbidden", "view_written_in_place", RuntimeError,
                            "in-place write to a view made by split and the like, or in no_grad")
 NotScalar = _kind("NotScalar", "not_scalar", RuntimeError,
                   "an implicit gradient, or a number, asked of a tensor that is not one element")
-GradRequired = _kind("GradRequired", "grad_required", RuntimeError,
+GradRequired = _kind("GradRequired", "no_grad_required", RuntimeError,
                      "differentiating something that does not require grad")
-NoGradRequired = _kind("NoGradRequired", "no_grad_required", RuntimeError,
+NoGradRequired = _kind("NoGradRequired", "numpy_of_grad", RuntimeError,
                        "needs a tensor that does not require grad (numpy(), out=)")
 UnusedInput = _kind("UnusedInput", "unused_input", RuntimeError,
                     "autograd.grad for a tensor that the outputs do not depend on")
-NotLeaf = _kind("NotLeaf", "not_leaf", RuntimeError, "requires_grad changed on a non-leaf")
+NotLeaf = _kind("NotLeaf", "grad_flag", RuntimeError, "requires_grad changed on a non-leaf")
 ViewImpossible = _kind("ViewImpossible", "view_impossible", RuntimeError,
                        "no strides give this shape without copying")
 OverlappingWrite = _kind("OverlappingWrite", "overlapping_write", RuntimeError,
@@ -52,7 +52,7 @@ DtypeMismatch = _kind("DtypeMismatch", "dtype_mismatch", RuntimeError,
                       "tensors must have one dtype")
 GradDtype = _kind("GradDtype", "grad_dtype", RuntimeError,
                   "only floating and complex tensors can require grad")
-GradMismatch = _kind("GradMismatch", "grad_mismatch", RuntimeError,
+GradMismatch = _kind("GradMismatch", "cotangent_mismatch", RuntimeError,
                      "a gradient whose shape or dtype is not the tensor's")
 CastRefused = _kind("CastRefused", "cast_refused", RuntimeError,
                     "the result cannot be stored in this dtype")
@@ -60,10 +60,15 @@ ValueOverflow = _kind("ValueOverflow", "value_overflow", RuntimeError,
                       "a number that the dtype cannot hold")
 IndexOutOfRange = _kind("IndexOutOfRange", "index_out_of_range", IndexError,
                         "index outside the dimension")
+RangeExceeded = _kind("RangeExceeded", "index_out_of_range", RuntimeError,
+                      "a range that ends outside the dimension")
 IndexValueOutOfRange = _kind("IndexValueOutOfRange", "index_out_of_range", RuntimeError,
                              "index tensor holds a position outside the dimension")
+NoDimension = _kind("NoDimension", "dim_out_of_range", IndexError, "a tensor without dimensions")
 DimOutOfRange = _kind("DimOutOfRange", "dim_out_of_range", IndexError,
                       "no such dimension")
+DimCount = _kind("DimCount", "dim_out_of_range", RuntimeError,
+                 "the operation needs another number of dimensions")
 DimRepeated = _kind("DimRepeated", "dim_repeated", RuntimeError, "a dimension named twice")
 EmptyReduction = _kind("EmptyReduction", "empty_reduction", RuntimeError,
                        "reduction without identity over zero elements")
@@ -76,8 +81,11 @@ StorageTooSmall = _kind("StorageTooSmall", "storage_out_of_bounds", RuntimeError
                         "geometry reaches beyond the storage")
 LinalgSingular = _kind("LinalgSingular", "singular", RuntimeError,
                        "factorisation or inverse of a singular matrix")
-ArgumentType = _kind("ArgumentType", "argument_type", TypeError,
+ArgumentType = _kind("ArgumentType", "argument", TypeError,
                      "an argument of a type the operation does not take")
+Argument = _kind("Argument", "argument", RuntimeError, "an argument of a wrong value")
+ArgumentValue = _kind("ArgumentValue", "argument", ValueError, "an argument of a wrong value")
+IndexType = _kind("IndexType", "argument", IndexError, "an index of a type that cannot index")
 UnsupportedDevice = _kind("UnsupportedDevice", "device_unsupported", RuntimeError,
                           "only the cpu exists here")
 

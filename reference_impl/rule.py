@@ -8,7 +8,7 @@ forward   works on ndarrays, already cast as `promote` says, not broadcast, neve
           to; returns an ndarray or a tuple of them. Its parameter names and defaults are the
           public signature (torch's schema names); a ufunc has (self) or (self, other).
 inputs    the names of the tensor parameters, wherever they stand: "self", "weight?" (may be
-          None), "tensors*" (a list). Default: (self) or (self, other) for ufuncs.
+          None), "tensors*" (a list), "tensors*?" (a list with None). Default: (self) or (self, other) for ufuncs.
           All other parameters are arguments and reach forward, vjp and jvp by name, unchanged
           (dtype= is a reference_impl dtype: `.np` is NumPy's).
 vjp       (ct, ins, y, **args) -> list with one cotangent per input (None: no gradient; for a
@@ -27,6 +27,7 @@ promote   "none"     inputs come as they are
 unpromoted  names of inputs that keep their dtype and do not count in promotion (a mask).
 accepts   categories ("bool int float complex", a selection) of the dtype computed in; any other
           is refused with NotImplementedFor. Default: all. `exact` is always accepted.
+accepts_each  True: what `accepts` says holds for every input before promotion, too.
 saves     {input: names} what is kept for that input's cotangent: input names and "result".
           A tuple means the same for all inputs; None means nothing is kept. An input that is
           not kept appears in vjp as `Unsaved`: it has shape, dtype, ndim, numel(), size(),
@@ -35,11 +36,14 @@ saves     {input: names} what is kept for that input's cotangent: input names an
           that names the missing entry.
 inplace   True also makes `name_`.
 node      the graph node's name, default CamelCase(name) + "Backward0".
-layout    "elementwise" (strides follow the inputs, as torch's iterator does) or "contiguous".
+layout    "elementwise" (strides follow the inputs, as torch's iterator does), "contiguous",
+          "keep" (as forward returned it), or a function of the arguments that gives one of them.
           Default: elementwise for ufuncs and when promote is result, float or bool_out.
 numbers   whether Python numbers are accepted as inputs. Default: when promote is result,
           float or bool_out.
 varargs   name of a parameter that also collects loose integers: permute(0, 1).
+helper    True when no table of operations lists the rule (names with a leading underscore and
+          the in-place forms are helpers anyway).
 differentiable  indices of the outputs that can have a gradient; default: all of floating or
           complex dtype.
 
@@ -56,6 +60,7 @@ from reference_impl.errors import ArgumentType
 
 RULES = {}          # name with overload -> Rule
 OPERATIONS = {}     # public name -> Operation (all overloads)
+HELPERS = set()     # rules that no table of operations lists
 
 PROMOTIONS = ("none", "same", "result", "float", "bool_out", "sum")
 CATEGORIES = ("bool", "int", "float", "complex")
@@ -94,6 +99,7 @@ class Rule:
     differentiable: tuple = None
     unpromoted: tuple = ()
     accepts: tuple = ()            # categories; () is all
+    accepts_each: bool = False
     retype: object = None          # views: dtype of the result, from (dtype, **args)
     runs_inplace: bool = False     # this is the `name_` form of `base`
 
@@ -115,7 +121,8 @@ class Rule:
 
 def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", saves=None,
          inplace=False, method=True, function=True, node=None, layout=None, numbers=None,
-         varargs=None, differentiable=None, unpromoted=(), accepts=""):
+         varargs=None, differentiable=None, unpromoted=(), accepts="",
+         accepts_each=False):
     """Register one operation (see the module's text) and return its function.
 
     Raises ValueError for a wrong declaration.
@@ -130,12 +137,13 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
     made = Rule(name, "rule", forward, vjp, jvp, promote, _saves(name, saves, names), names,
                 parameters, signature, inplace, node or node_name(name), layout,
                 promote in BROADCASTING if numbers is None else numbers, varargs, differentiable,
-                tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()))
+                tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()), accepts_each)
     return _register(made, method, function)
 
 
 def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), method=True,
-              function=True, node=None, varargs=None, saves=None, retype=None):
+              function=True, node=None, varargs=None, saves=None, retype=None,
+              helper=False):
     """Register an operation whose result shares memory with its first input.
 
     geometry(g, **args) gets a Geometry (size, stride, offset) and returns (size, stride, offset),
@@ -148,14 +156,14 @@ def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), metho
     made = Rule(name, "view", geometry, vjp, jvp, "none", _saves(name, saves, names), names,
                 parameters, signature, False, node or node_name(name), "view", False, varargs,
                 retype=retype)
-    return _register(made, method, function)
+    return _register(made, method, function, helper)
 
 
-def composite(name, function_of_tensors, *, method=True, function=True):
+def composite(name, function_of_tensors, *, method=True, function=True, helper=False):
     """Register a function made of other operations: it has no graph node of its own."""
     made = Rule(name, "composite", function_of_tensors, inputs=(),
                 signature=inspect.signature(function_of_tensors))
-    return _register(made, method, function)
+    return _register(made, method, function, helper)
 
 
 def node_name(name):
@@ -169,9 +177,10 @@ def _inputs(name, forward, inputs):
         if not isinstance(forward, np.ufunc):
             raise ValueError(f"rule {name}: inputs=(...) is required unless forward is a ufunc")
         inputs = ("self", "other")[:forward.nin]
-    kinds = {"?": "optional", "*": "tensors"}
+    kinds = {"?": "optional", "*": "tensors"}     # "*?" is a list whose entries may be None
     names = tuple(n.rstrip("?*") for n in inputs)
-    return names, dict(zip(names, (kinds.get(n[-1], "tensor") for n in inputs), strict=True))
+    return names, {name: "tensors" if "*" in n else kinds.get(n[-1], "tensor")
+                   for name, n in zip(names, inputs, strict=True)}
 
 
 def _parameters(name, forward, names, kinds):
@@ -208,11 +217,13 @@ def _saves(name, saves, names):
     return {target: tuple(kept) for target, kept in saves.items()}
 
 
-def _register(made, method, function):
+def _register(made, method, function, helper=False):
     from reference_impl.dispatch import Operation
     if made.name in RULES:
         raise ValueError(f"rule {made.name} is registered twice")
     RULES[made.name] = made
+    if helper or made.name.startswith("_"):
+        HELPERS.add(made.name)
     operation = OPERATIONS.get(made.public_name)
     if operation is None:
         operation = OPERATIONS[made.public_name] = Operation(made.public_name)
@@ -221,7 +232,7 @@ def _register(made, method, function):
         base, _, overload = made.name.partition(".")
         name = f"{base}_.{overload}" if overload else f"{base}_"
         over = replace(made, name=name, inplace=False, runs_inplace=True)
-        _register(over, method, function)
+        _register(over, method, function, helper=True)
     return operation.function
 
 

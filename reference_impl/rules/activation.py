@@ -1,0 +1,76 @@
+"""Activations: chapter "Non-linear Activations" of the torch documentation.
+
+In a line, ct is the cotangent, ins the inputs, y the result, t the tangents.
+"""
+
+import math
+
+import numpy as np
+
+from reference_impl import special
+from reference_impl.errors import ArgumentType
+from reference_impl.rules.elementwise import REAL, RESULT, SELF, unary, where
+
+ROOT_HALF = math.sqrt(0.5)
+NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
+# of the tanh form of gelu, as its documentation gives them
+KAPPA, CUBIC = math.sqrt(2 / math.pi), 0.044715
+
+unary("sigmoid", special.sigmoid, promote="float", saves=RESULT,
+      vjp=lambda ct, ins, y: [ct * ((1 - y) * y).conj()],
+      jvp=lambda t, ins, y: t[0] * (1 - y) * y)
+# `y <= 0` and not its opposite: where the result is nan the cotangent passes
+unary("relu", lambda self: np.maximum(self, np.zeros((), self.dtype)), accepts=REAL,
+      saves=RESULT, vjp=lambda ct, ins, y: [where(y <= 0, 0, ct)],
+      jvp=lambda t, ins, y: where(y <= 0, 0, t[0]))
+unary("leaky_relu", lambda self, negative_slope=0.01:
+      np.where(self > 0, self, self * np.asarray(negative_slope, self.dtype)),
+      accepts="float", saves=SELF,
+      vjp=lambda ct, ins, y, negative_slope: [where(ins[0] > 0, ct, ct * negative_slope)],
+      jvp=lambda t, ins, y, negative_slope: where(ins[0] > 0, t[0], t[0] * negative_slope))
+unary("silu", lambda self: self * special.sigmoid(self), accepts="float complex", saves=SELF,
+      vjp=lambda ct, ins, y: [ct * silu_slope(ins[0]).conj()],
+      jvp=lambda t, ins, y: t[0] * silu_slope(ins[0]))
+
+
+def silu_slope(x):
+    s = x.sigmoid()
+    return s * (1 + x * (1 - s))
+
+
+def softplus(self, beta=1, threshold=20):
+    beta = np.asarray(beta, self.dtype)
+    scaled = self * beta
+    return np.where(scaled > threshold, self, np.log1p(np.exp(scaled)) / beta)
+
+
+def softplus_slope(x, beta, threshold):
+    return where(x * beta > threshold, 1, (x * beta).sigmoid())
+
+
+unary("softplus", softplus, accepts="float", saves=SELF,
+      vjp=lambda ct, ins, y, beta, threshold: [ct * softplus_slope(ins[0], beta, threshold)],
+      jvp=lambda t, ins, y, beta, threshold: t[0] * softplus_slope(ins[0], beta, threshold))
+
+
+def gelu(self, *, approximate="none"):
+    if approximate == "none":
+        # erfc, not 1 + erf: the left tail is small, not the difference of two ones
+        half = special.constant(self, 0.5)
+        return self * half * special.erfc(-self * np.sqrt(half))
+    if approximate == "tanh":
+        # (1 + tanh u) / 2 is sigmoid(2 u), without the cancellation
+        return self * special.sigmoid(2 * KAPPA * (self + CUBIC * self * self * self))
+    raise ArgumentType(f"approximate argument must be either none or tanh, not {approximate!r}")
+
+
+def gelu_slope(x, approximate):
+    if approximate == "none":
+        return 0.5 * (-x * ROOT_HALF).erfc() + x * NORMAL_PEAK * (-0.5 * x * x).exp()
+    s = (2 * KAPPA * (x + CUBIC * x * x * x)).sigmoid()
+    return s + x * s * (1 - s) * 2 * KAPPA * (1 + 3 * CUBIC * x * x)
+
+
+unary("gelu", gelu, accepts="float", saves=SELF,
+      vjp=lambda ct, ins, y, approximate: [ct * gelu_slope(ins[0], approximate)],
+      jvp=lambda t, ins, y, approximate: t[0] * gelu_slope(ins[0], approximate))

@@ -1,0 +1,169 @@
+"""Functions of arrays that NumPy lacks, or has with another meaning at special values.
+
+All of them take ndarrays of any floating or complex dtype, long double included, and ndarrays of
+objects (numbers of arbitrary precision), on which they call the method of the same name.
+"""
+
+import numpy as np
+import scipy.special
+
+from reference_impl.errors import Argument, Domain
+
+# both leave less than one unit of long double for |x| on their side of SPLIT
+TERMS, STEPS, SPLIT = 60, 300, 1.5
+
+
+def constant(like, number):
+    """`number` as an array of the kind of `like`, so that its root or logarithm is as precise."""
+    if like.dtype == object and like.size:
+        return np.full((), type(like.flat[0])(number), object)
+    return np.asarray(number, like.dtype)
+
+
+def call(name, x):
+    """The method `name` of each element of an array of objects."""
+    return np.frompyfunc(lambda e: getattr(e, name)(), 1, 1)(x)
+
+
+def erf(self):
+    """2/sqrt(pi) times the integral of exp(-t^2) from 0 to self. Real dtypes only."""
+    if self.dtype == object:
+        return call("erf", self)
+    if self.dtype != np.longdouble:
+        return scipy.special.erf(_single(self)).astype(self.dtype)
+    size = np.abs(self)
+    far = np.copysign(1 - _erfc_fraction(np.maximum(size, SPLIT)), self)
+    return np.where(size > SPLIT, far, _erf_series(np.where(size > SPLIT, 0, self)))
+
+
+def erfc(self):
+    """1 - erf(self), without the cancellation for large self. Real dtypes only."""
+    if self.dtype == object:
+        return call("erfc", self)
+    if self.dtype != np.longdouble:
+        return scipy.special.erfc(_single(self)).astype(self.dtype)
+    near = 1 - erf(np.minimum(self, SPLIT))
+    return np.where(self > SPLIT, _erfc_fraction(np.maximum(self, SPLIT)), near)
+
+
+def _single(x):
+    """scipy.special has no half precision; it computes it in single."""
+    return x.astype(np.float32) if x.dtype.itemsize < 4 else x
+
+
+def _erf_series(x):
+    """Abramowitz & Stegun 7.1.6: all terms have one sign, so nothing cancels."""
+    term = total = x
+    square = 2 * x * x
+    for n in range(1, TERMS):
+        term = term * square / (2 * n + 1)
+        total = total + term
+    return 2 / np.sqrt(_pi(x)) * np.exp(-x * x) * total
+
+
+def _erfc_fraction(x):
+    """Abramowitz & Stegun 7.1.14, evaluated from the tail; x >= SPLIT."""
+    x = np.minimum(x, 200)      # where the smallest long double has long been passed
+    tail = x
+    for n in range(STEPS, 0, -1):
+        tail = x + n / tail / 2
+    # exp multiplies the rounding error of x*x by x*x, so split it into parts that are exact
+    high = x.astype(np.float32).astype(x.dtype)
+    square = np.exp(-high * high) * np.exp(-(x - high) * (x + high))
+    return square / tail / np.sqrt(_pi(x))
+
+
+def _pi(x):
+    return 4 * np.arctan(np.asarray(1, x.dtype))
+
+
+def sigmoid(self):
+    """1 / (1 + exp(-self)), computed on the side where exp does not overflow."""
+    if np.iscomplexobj(self):
+        return 1 / (1 + np.exp(-self))
+    small = np.exp(np.where(self < 0, self, -self))
+    return np.where(self < 0, small, 1) / (1 + small)
+
+
+def rsqrt(self):
+    return call("rsqrt", self) if self.dtype == object else 1 / np.sqrt(self)
+
+
+def sign(self):
+    """-1, 0 or 1; 0 for nan, as (0 < self) - (self < 0) is: what torch's documentation draws."""
+    return np.where(self > 0, 1, np.where(self < 0, -1, 0)).astype(self.dtype)
+
+
+def whole(function, x):
+    """floor, ceil, trunc or rint; integers are whole already."""
+    return x.copy() if x.dtype.kind in "iu" else function(x)
+
+
+def refuse_zero_divisor(x):
+    """Integers have no infinity to answer with. Raises Domain."""
+    if x.dtype.kind in "iu" and (x == 0).any():
+        raise Domain("ZeroDivisionError")
+
+
+def fmod(self, other):
+    """self - trunc(self / other) * other, exactly; the sign of self."""
+    refuse_zero_divisor(other)
+    return np.fmod(self, other)
+
+
+def remainder(self, other):
+    """self - floor(self / other) * other; the sign of other, but a zero keeps the sign of self."""
+    rest = fmod(self, other)
+    return np.where((rest != 0) & ((rest < 0) != (other < 0)), rest + other, rest)
+
+
+def divide(x, y, rounding_mode):
+    """x / y, rounded down ("floor"), towards zero ("trunc") or not at all (None)."""
+    if rounding_mode is None:
+        return np.true_divide(x, y)
+    if rounding_mode not in ("floor", "trunc"):
+        raise Domain("div expected rounding_mode to be one of None, 'trunc', or 'floor' but "
+                     f"found '{rounding_mode}'")
+    refuse_zero_divisor(y)
+    if rounding_mode == "floor":
+        return np.floor_divide(x, y)
+    if x.dtype.kind in "iu":
+        # not np.trunc of the quotient: float64 has no room for all of int64
+        quotient = np.floor_divide(x, y)
+        return quotient + ((x % y != 0) & ((x < 0) != (y < 0))).astype(x.dtype)
+    return np.trunc(x / y)
+
+
+def power(self, exponent):
+    """self ** exponent; an integer to a negative power is what the rational power truncates to."""
+    if self.dtype.kind not in "iu":
+        return np.power(self, exponent)
+    negative = exponent < 0
+    result = np.power(self, np.where(negative, 0, exponent).astype(self.dtype))
+    odd = (exponent & 1).astype(bool)
+    inverse = np.where(self == 1, 1, np.where(self == -1 if self.dtype.kind == "i" else False,
+                                           np.where(odd, -1, 1), 0))
+    return np.where(negative, inverse.astype(self.dtype), result)
+
+
+def clamp(x, low, high):
+    """min(max(x, low), high); nan where any of them is nan; None is no bound."""
+    if low is None and high is None:
+        raise Argument("torch.clamp: At least one of 'min' or 'max' must not be None")
+    out = x
+    if low is not None:
+        out = np.maximum(out, low)
+    return out if high is None else np.minimum(out, high)
+
+
+def sgn(self):
+    """self / |self|, 0 at 0; `sign` for real dtypes."""
+    if self.dtype.kind != "c":
+        return sign(self)
+    size = np.abs(self)
+    return np.where(size == 0, 0, self / np.where(size == 0, 1, size)).astype(self.dtype)
+
+
+def exp2(self):
+    """2**self; NumPy has it for real dtypes only."""
+    return np.exp(self * np.log(constant(self, 2))) if self.dtype.kind == "c" else np.exp2(self)
