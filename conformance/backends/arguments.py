@@ -49,7 +49,8 @@ class Bound:
 
     takes: names that the library's template uses. dtype_names: arguments that are dtypes.
     tensor_names: arguments that are one tensor. writes: those that are written to.
-    optional_lists: arguments of type Tensor?[], passed as tuples (they are index tuples).
+    optional_lists: arguments of type Tensor?[], passed as tuples with `slice(None)` for None
+    (they are index tuples).
     """
 
     call: Callable[[Mapping[str, Any]], Any]
@@ -104,9 +105,13 @@ class Bound:
             if isinstance(value, Operand):
                 value = tensor(name, value)
             elif isinstance(value, (list, tuple)):
-                kind = tuple if name in self.optional_lists else type(value)
+                kind, missing = type(value), None
+                if name in self.optional_lists:
+                    kind, missing = tuple, slice(None)
                 value = kind(
-                    tensor(f"{name}.{i}", item) if isinstance(item, Operand) else item
+                    tensor(f"{name}.{i}", item)
+                    if isinstance(item, Operand)
+                    else missing if item is None else item
                     for i, item in enumerate(value)
                 )
             elif name in self.dtype_names and isinstance(value, str):

@@ -32,7 +32,8 @@ class Case:
     """One call of one operation.
 
     args: every argument of the schema that is given, by schema name: an Operand, a list of
-    Operands (Tensor[]), or a plain literal (int, float, bool, str, None, list, complex).
+    Operands (Tensor[]; with None in Tensor?[]), or a plain literal (int, float, bool, str, None,
+    list, complex).
     dtypes: the dtype signature, one name per crossed tensor input ("weak:float" for a Python
     scalar, "float32[]" for a 0-dim tensor).
     points: point word -> boolean mask over the elements of the broadcast result (elementwise
@@ -59,8 +60,12 @@ class Case:
         for name, value in self.args.items():
             if isinstance(value, Operand):
                 found.append((name, value))
-            elif isinstance(value, list) and value and isinstance(value[0], Operand):
-                found.extend((f"{name}.{i}", item) for i, item in enumerate(value))
+            elif isinstance(value, list):
+                found.extend(
+                    (f"{name}.{i}", item)
+                    for i, item in enumerate(value)
+                    if isinstance(item, Operand)
+                )
         return found
 
     def differentiable(self) -> list[tuple[str, Operand]]:

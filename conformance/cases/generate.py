@@ -276,19 +276,25 @@ class Maker:
 
 
 def literal(argument: Any, value: Any) -> Any:
-    """A table's literal for one argument: nested lists for tensors become Operands."""
-    if value is None or not (argument.is_tensor or argument.is_tensor_list):
-        return value
+    """A table's literal for one argument: lists and {dtype = …} for tensors become Operands."""
     if argument.is_tensor_list:
-        return [v if v is None else Operand(literal_array(v)) for v in value]
-    return Operand(literal_array(value)) if isinstance(value, list) else value
+        return [None if item == ":" else Operand(literal_array(item)) for item in value]
+    if argument.is_tensor and isinstance(value, (list, dict)):
+        return Operand(literal_array(value))
+    return value
 
 
 def literal_array(value: Any) -> np.ndarray:
-    """int64, bool or float32 by the elements. Raises ValueError for ragged lists."""
+    """int64, bool or float32 by the elements (int64 when there are none), or as {dtype = …} says.
+
+    Raises ValueError for ragged lists.
+    """
+    if isinstance(value, dict):
+        ((name, elements),) = value.items()
+        return np.array(elements, np_dtype(name))
     array = np.array(value)
     if array.dtype.kind == "f":
-        return array.astype(np.float32)
+        return array.astype(np.float32 if array.size else np.int64)
     return array.astype(np.int64) if array.dtype.kind in "iu" else array
 
 
