@@ -58,20 +58,24 @@ def spread(t, shape, dim, keepdim):
     return kept(t, shape, dim, keepdim).expand(shape)
 
 
+def arange(n):
+    """The int64 Tensor 0, 1, …, n - 1."""
+    return torch.from_numpy(np.arange(n, dtype=np.int64))
+
+
 def positions(size, dim, shape):
     """0, 1, … along `dim`, shaped to broadcast against `shape`."""
     wide = [1] * len(shape)
     if shape:
         wide[dim] = size
-    return torch.arange(size).reshape(wide)
+    return arange(size).reshape(wide)
 
 
 def flip(t, dim):
     """`t` in reverse order along `dim`."""
     if not t.ndim:
         return t
-    n = t.shape[dim]
-    return t.index_select(dim, torch.arange(n - 1, -1, -1) if n else torch.arange(0))
+    return t.index_select(dim, torch.from_numpy(np.arange(t.shape[dim])[::-1].copy()))
 
 
 def need_float(x, message):
