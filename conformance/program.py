@@ -39,13 +39,15 @@ class Step:
 
     line: 1-based line of the text. An argument is a Name, an Invoke, or a literal (numbers,
     strings, bool, None, lists/tuples/slices of such). guards: enclosing `with` callees,
-    outermost first, e.g. ("no_grad",).
+    outermost first, e.g. ("no_grad",). unpacks: the result is a tuple, one element per target
+    (`a, b = …`, `(a,) = …`).
     """
 
     line: int
     targets: tuple[str, ...]
     call: Invoke
     guards: tuple[str, ...] = ()
+    unpacks: bool = False
 
     @property
     def callee(self) -> str:
@@ -104,7 +106,9 @@ def _steps(body: list[ast.stmt], guards: tuple[str, ...]) -> Iterator[Step]:
                 names.append(call.callee)
             yield from _steps(node.body, guards + tuple(names))
         elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-            yield Step(node.lineno, _targets(node.targets[0]), _call(node.value), guards)
+            target = node.targets[0]
+            unpacks = isinstance(target, ast.Tuple)
+            yield Step(node.lineno, _targets(target), _call(node.value), guards, unpacks)
         elif isinstance(node, ast.Expr):
             yield Step(node.lineno, (), _call(node.value), guards)
         else:
@@ -132,6 +136,8 @@ def _value(node: ast.expr) -> Any:
             raise ProgramError(f"line {node.lineno}: a callee is a plain name")
         if any(k.arg is None for k in node.keywords):
             raise ProgramError(f"line {node.lineno}: no ** in a call")
+        if node.func.id == "complex":  # the literal that Python has no notation for: complex(nan, 1)
+            return complex(*(_value(a) for a in node.args))
         return Invoke(
             node.func.id,
             tuple(_value(a) for a in node.args),
@@ -145,6 +151,10 @@ def _value(node: ast.expr) -> Any:
         value = _value(node.operand)
         if isinstance(value, (int, float, complex)):
             return -value
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        left, right = _value(node.left), _value(node.right)  # 1.0+2.0j
+        if isinstance(left, (int, float)) and isinstance(right, complex):
+            return left + right if isinstance(node.op, ast.Add) else left - right
     if isinstance(node, ast.List):
         return [_value(e) for e in node.elts]
     if isinstance(node, ast.Tuple):

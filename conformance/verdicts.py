@@ -83,6 +83,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     count: how many cases or elements show the same cause.
     message: the one-line explanation shown to people.
     rule, source, stance: of the divergence that explains it, else "".
+    cause: what findings of several dtypes share; see conformance.findings.cluster.
+    more_dtypes: the other dtype signatures that show the same cause.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     source: str = ""
     norm: str = ""
+    cause: str = ""
     more_dtypes: tuple[tuple[str, ...], ...] = ()
 
 

@@ -51,6 +51,7 @@ class Sample:
     """One case, what the backend answered, and what the norm says.
 
     cotangents: one per output, None for outputs without gradient; None if no vjp was asked.
+    program: the text that was run, when the case is a program rather than one call.
     """
 
     case: Case
@@ -58,6 +59,7 @@ class Sample:
     expected: Expected
     cotangents: list[np.ndarray | None] | None = None
     second: list[np.ndarray | None] | None = None
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,8 @@ observable: a variable, or `variable.field`, with `@LINE` for a moment other tha
 | `equals VALUE`                  | shape and every element; VALUE is rounded once to the dtype |
 | `rounds_to LITERAL`             | as printed: equal after rounding to the digits written      |
 | `is LITERAL`                    | a fact: `is None`, `is True`, `is (2, 3)`, `is float32`     |
+| `is_a bool`                     | a result of that Python type (`int`, `float`, `str`)        |
+| `same_as y`                     | the same value as the variable `y`, bit for bit             |
 | `absent`                        | the variable is not bound                                   |
 | `shares_memory_with y`          | the same storage                                            |
 | `separate_from y`               | another storage                                             |
@@ -58,6 +60,10 @@ FIELDS = {
     "grad_fn": "grad_flags",
 }
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
+
+
+RELATIONS = ("shares_memory_with", "separate_from", "same_as")
+PYTHON_TYPES = ("bool", "int", "float", "str")
 
 
 class ClaimError(ValueError):
@@ -148,7 +154,7 @@ def check_claim(
     if claim.verb == "warns" and claim.argument not in warnings:
         return f"unknown warning {claim.argument!r}"
     bound = {name for step in program.steps for name in step.targets}
-    other = claim.argument[0] if claim.verb in ("shares_memory_with", "separate_from") else ""
+    other = claim.argument[0] if claim.verb in RELATIONS else ""
     for name in filter(None, (claim.variable, other)):
         if name not in bound:
             return f"no variable {name!r} in the program"
@@ -158,7 +164,11 @@ def check_claim(
 def _argument(verb: str, rest: str, text: str) -> Any:
     if verb == "absent" and not rest:
         return None
-    if verb in ("shares_memory_with", "separate_from"):
+    if verb == "is_a":
+        if rest not in PYTHON_TYPES:
+            raise ClaimError(f"{text!r}: {rest!r} is none of {', '.join(PYTHON_TYPES)}")
+        return rest
+    if verb in RELATIONS:
         match = re.fullmatch(r"([A-Za-z_]\w*)((?:\.grad)*)", rest)
         if not match:
             raise ClaimError(f"{text!r}: {rest!r} is not a variable or its .grad")
@@ -300,6 +310,10 @@ def judge(claim: Claim, trace: Trace, capabilities: Collection[str]) -> Judgemen
         return Judgement(claim, not found, last, 1, seen if found else "absent", "absent")
     if not found:
         return Judgement(claim, False, last, 1, "absent", claim.text)
+    if claim.verb == "is_a":
+        return Judgement(claim, type(seen).__name__ == claim.argument, last, 1, seen, claim.text)
+    if claim.verb == "same_as":
+        return _judge_same(claim, seen, steps, last)
     if claim.verb in ("shares_memory_with", "separate_from"):
         return _judge_sharing(claim, seen, steps, last)
     if claim.verb == "is":
@@ -331,7 +345,9 @@ def look(variable: str, fields: tuple[str, ...], steps: list[StepObs]) -> tuple[
 def _missing(claim: Claim, capabilities: Collection[str]) -> str:
     needs = [FIELDS[name] for name in claim.fields]
     if claim.verb in ("shares_memory_with", "separate_from"):
-        needs += ["aliasing", *(FIELDS[name] for name in claim.argument[1])]
+        needs.append("aliasing")
+    if claim.verb in RELATIONS:
+        needs += [FIELDS[name] for name in claim.argument[1]]
     return next((need for need in needs if need and need not in capabilities), "")
 
 
@@ -356,6 +372,17 @@ def _judge_sharing(claim: Claim, seen: Any, steps: list[StepObs], last: int) -> 
     shared = seen.storage == other.storage
     holds = shared == (claim.verb == "shares_memory_with")
     return Judgement(claim, holds, last, 1, "shared" if shared else "separate", claim.text)
+
+
+def _judge_same(claim: Claim, seen: Any, steps: list[StepObs], last: int) -> Judgement:
+    found, other = look(*claim.argument, steps)
+    if isinstance(seen, TensorObs) and isinstance(other, TensorObs):
+        same = (seen.dtype, seen.shape) == (other.dtype, other.shape) and bool(
+            same_bits(seen.value, other.value).all()
+        )
+    else:
+        same = found and type(seen) is type(other) and seen == other
+    return Judgement(claim, same, last, 1, seen, other)
 
 
 def _judge_value(claim: Claim, seen: Any, last: int) -> Judgement:

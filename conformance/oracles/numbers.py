@@ -75,7 +75,8 @@ class Judge:
         if bound.kind == "residual" and self.key == "value":
             return self._residual(got)
         if bound.kind == "exact":
-            return bounds.judge_exact(got, exact, dtype, signed)
+            moved = not elementwise(self.ctx.op)
+            return bounds.judge_exact(got, exact, dtype, signed, moved)
         if bound.kind == "ulp":
             return bounds.judge_ulp(got, exact, dtype, bound.factor, signed)
         if bound.kind == "dot":

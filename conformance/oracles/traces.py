@@ -93,7 +93,7 @@ def unchanged_after_errors(trace: Trace) -> Compared:
 def groups(step: StepObs) -> list[list[str]]:
     """The variables (and gradients) that share memory, as sorted groups of two or more."""
     found: dict[int, list[str]] = {}
-    for path, seen in _tensors(step):
+    for path, seen in tensors(step):
         if seen.storage is not None:
             found.setdefault(seen.storage, []).append(path)
     return sorted(sorted(group) for group in found.values() if len(group) > 1)
@@ -108,7 +108,7 @@ def slack_by_line(
     something was differentiated) and, once anything is inexact, by one rounding more per call.
     """
     largest = max(
-        (obs.value.size for step in reference.steps for _, obs in _tensors(step)), default=1
+        (obs.value.size for step in reference.steps for _, obs in tensors(step)), default=1
     )
     values = vjps = calls = 0.0
     found = {}
@@ -149,11 +149,17 @@ def _ulps(bound: str, largest: int) -> float:
     return float(parameter) * (largest if kind == "residual" else 1)
 
 
+def bits_of(seen: TensorObs) -> tuple[Any, ...]:
+    """What makes two observations of a tensor's value the same: dtype, shape and bits."""
+    return seen.dtype, seen.shape, seen.value.tobytes()
+
+
 def _kind(step: StepObs) -> str:
     return step.raised.kind if step.raised else ""
 
 
-def _tensors(step: StepObs) -> Iterator[tuple[str, TensorObs]]:
+def tensors(step: StepObs) -> Iterator[tuple[str, TensorObs]]:
+    """(observable, tensor) of every live variable and of its gradients."""
     for name, seen in step.live.items():
         path: str = name
         at: TensorObs | None = seen

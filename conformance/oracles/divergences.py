@@ -1,0 +1,151 @@
+"""Known divergences as predictions: alternative rules, and whether they hold where they say.
+
+A rule says what is seen *instead of* the norm. It returns expected values (wide, like the
+norm's own) or a fact; the same bounds then judge the library against it. Every word of
+`divergence_rules` in `specs/vocabulary.toml` has exactly one function here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from packaging.specifiers import SpecifierSet
+
+from conformance.accuracy.formats import real_format
+from conformance.cases.generate import with_operand
+from conformance.oracles.base import Comparison, Context, Sample
+from conformance.oracles.numbers import as_dtype, grads_of, outputs_of, seconds_of
+from conformance.specs import Divergence
+
+PICKS = {"y": outputs_of, "ct": grads_of, "second": seconds_of}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a rule may look at: the comparison, and the operation that can be run again."""
+
+    ctx: Context
+    comparison: Comparison
+
+    @property
+    def sample(self) -> Sample:
+        return self.comparison.sample
+
+    @property
+    def norm(self) -> Any:
+        """What the norm expects: wide array or fact."""
+        return self.comparison.expected
+
+    def operand(self, name: str) -> np.ndarray:
+        """The input `name` in the wide dtype in which the operation computes."""
+        e = self.ctx.expectation
+        wide = e.widen(self.ctx.op, self.sample.case, self.sample.expected.common)
+        return dict(wide.operands())[name].data
+
+    def again(self, change: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
+        """The norm's result for other inputs: `change(name, wide data)` per floating input.
+
+        Cotangents and second-order vectors are inputs called "ct" and "second".
+        """
+        ctx, s = self.ctx, self.sample
+        wide = ctx.expectation.widen(ctx.op, s.case, s.expected.common)
+        args = wide.args
+        for name, operand in wide.operands():
+            if operand.data.dtype.kind in "fc":
+                data = np.asarray(change(name, operand.data))
+                args = with_operand(args, name, replace(operand, data=data))
+        kind = self.comparison.what.split(".")[0]
+        cts = None if kind == "y" else _changed("ct", s.cotangents, change)
+        second = _changed("second", s.second, change) if kind == "second" else None
+        ev = ctx.expectation.run(ctx.op, replace(wide, args=args), cts, second)
+        found = PICKS[kind](ev)[self.place()]
+        if found is None:
+            return np.zeros(self.comparison.observed.shape)
+        return as_dtype(found, self.comparison.observed)
+
+    def place(self) -> int:
+        """Index of the compared array among outputs or cotangents."""
+        kind, _, name = self.comparison.what.partition(".")
+        if kind == "y":
+            return int(name or 0)
+        names = [n for n, _ in self.sample.case.differentiable()]
+        return names.index(name) if name in names else len(names)
+
+
+def _changed(name: str, arrays: Any, change: Any) -> Any:
+    return None if arrays is None else [None if a is None else change(name, a) for a in arrays]
+
+
+Rule = Callable[[Prediction], Any]
+RULES: dict[str, Rule] = {}
+
+
+def rule(function: Rule) -> Rule:
+    RULES[function.__name__] = function
+    return function
+
+
+def holds_for(
+    entry: Divergence, backend: str, version: str, oracle: str, dtypes: tuple[str, ...], what: str
+) -> bool:
+    """Whether an entry speaks about this backend, release, oracle, dtype and compared thing."""
+    if entry.backend != backend and not backend.startswith(entry.backend + ":"):
+        return False
+    if entry.oracle != oracle or (entry.what and entry.what != what):
+        return False
+    if entry.dtypes and not set(dtypes) & set(entry.dtypes):
+        return False
+    return not entry.versions or SpecifierSet(entry.versions).contains(version, prereleases=True)
+
+
+# --- the rules ---------------------------------------------------------------------------
+
+
+@rule
+def as_norm(p: Prediction) -> Any:
+    """What the norm says: for causes that show in some elements only (a SIMD body, its tail)."""
+    return p.norm
+
+
+@rule
+def flush_subnormals(p: Prediction) -> np.ndarray:
+    """Subnormal inputs count as zeros of their sign, and subnormal results become such zeros."""
+    tiny = real_format(p.sample.expected.common).tiny
+    return flushed(p.again(lambda name, a: flushed(a, tiny)), tiny)
+
+
+@rule
+def flush_subnormal_inputs(p: Prediction) -> np.ndarray:
+    """Subnormal inputs count as zeros of their sign; results are not flushed."""
+    tiny = real_format(p.sample.expected.common).tiny
+    return p.again(lambda name, a: flushed(a, tiny))
+
+
+@rule
+def flush_subnormal_results(p: Prediction) -> np.ndarray:
+    """Results below the smallest normal number become zeros of their sign."""
+    return flushed(p.norm, real_format(p.sample.expected.common).tiny)
+
+
+@rule
+def half_at_bound(p: Prediction) -> np.ndarray:
+    """The cotangent at a bound is split evenly between the operand and the bound."""
+    return p.norm * 0.5
+
+
+@rule
+def not_refused(p: Prediction) -> str:
+    """The call is accepted."""
+    return "no error"
+
+
+def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
+    """Numbers below `tiny` as zeros of the same sign, complex ones part by part."""
+    if a.dtype.kind == "c":
+        return (flushed(a.real, tiny) + 1j * flushed(a.imag, tiny)).astype(a.dtype)
+    if a.dtype.kind != "f":
+        return a
+    return np.where(np.abs(a) < tiny, np.copysign(a.dtype.type(0), a), a)

@@ -1,0 +1,117 @@
+"""A case as the text of a program: what findings keep and `repro` turns into a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from conformance.cases.case import Case, Operand
+from conformance.plain import shortest
+from conformance.specs import OpSpec
+
+VARIABLES = {"self": "x", "input": "x"}
+
+
+def variable(name: str) -> str:
+    """The program's variable for an argument: `self` is called x, `tensors.1` tensors_1."""
+    return VARIABLES.get(name, name.replace(".", "_"))
+
+
+def number(value: Any) -> str:
+    """A literal of the program language that reads back as the same number."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (complex, np.complexfloating)):
+        return f"complex({number(value.real)}, {number(value.imag)})"
+    # the shortest digits of the number's own type; bfloat16 through the float it equals
+    return shortest(value) if isinstance(value, float) else repr(float(value))
+
+
+def nested(array: np.ndarray) -> str:
+    if array.ndim == 0:
+        return number(array[()])
+    return "[" + ", ".join(nested(row) for row in array) + "]"
+
+
+def maker(operand: Operand, leaf: bool) -> str:
+    """`leaf([...], dtype="float32")` or `tensor(...)`; arrays without elements by shape."""
+    grad = leaf and operand.differentiable
+    if operand.data.size == 0:
+        more = ", requires_grad=True" if grad else ""
+        return f'zeros({list(operand.data.shape)}, dtype="{operand.dtype}"{more})'
+    layout = f', layout="{operand.layout}"' if operand.layout != "contiguous" else ""
+    word = "leaf" if grad else "tensor"
+    return f'{word}({nested(operand.data)}, dtype="{operand.dtype}"{layout})'
+
+
+def literal(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        inner = ", ".join(literal(v) for v in value)
+        return f"[{inner}]"
+    if isinstance(value, (bool, int, float, complex)):
+        return number(value)
+    return repr(value)
+
+
+def inputs_of(case: Case, leaf: bool) -> list[str]:
+    """One line per input tensor."""
+    return [f"{variable(n)} = {maker(o, leaf)}" for n, o in case.operands()]
+
+
+def invocation(op: OpSpec, case: Case, renamed: dict[str, str] | None = None) -> str:
+    """The call itself: `clamp(x, min=-1.0)`; renamed: other variables for some arguments."""
+    parts = []
+    positional = True
+    for argument in op.parsed.arguments:
+        if argument.name not in case.args:
+            positional = False
+            continue
+        value = case.args[argument.name]
+        if isinstance(value, Operand):
+            text = (renamed or {}).get(argument.name, variable(argument.name))
+        elif isinstance(value, list) and any(isinstance(v, Operand) for v in value):
+            names = [
+                variable(f"{argument.name}.{i}") if isinstance(v, Operand) else literal(v)
+                for i, v in enumerate(value)
+            ]
+            text = f"[{', '.join(names)}]"
+        else:
+            text = literal(value)
+        tensor = argument.is_tensor or argument.is_tensor_list
+        if positional and tensor and not argument.keyword_only:
+            parts.append(text)
+        else:
+            parts.append(f"{argument.name}={text}")
+    return f"{op.name.split('.')[0]}({', '.join(parts)})"
+
+
+def cotangent(ct: np.ndarray) -> str:
+    return maker(Operand(ct), leaf=False)
+
+
+def program_text(
+    op: OpSpec, case: Case, cotangents: list[np.ndarray | None] | None = None
+) -> str:
+    """The case as a program; with cotangents it ends in `backward`.
+
+    Several outputs are unpacked as y_0, y_1, …; each with a cotangent gets its backward.
+    """
+    lines = inputs_of(case, leaf=cotangents is not None)
+    outs = len(cotangents) if cotangents is not None else 1
+    if cotangents is None:
+        lines.append(f"y = {invocation(op, case)}")
+    elif outs == 1:
+        lines.append(f"y = {invocation(op, case)}")
+        if cotangents[0] is not None:
+            lines.append(f"backward(y, {cotangent(cotangents[0])})")
+    else:
+        names = [f"y_{i}" for i in range(outs)]
+        lines.append(f"{', '.join(names)} = {invocation(op, case)}")
+        chosen = [(n, c) for n, c in zip(names, cotangents, strict=True) if c is not None]
+        for place, (name, ct) in enumerate(chosen):
+            keep = ", retain_graph=True" if place < len(chosen) - 1 else ""
+            lines.append(f"backward({name}, {cotangent(ct)}{keep})")
+    return "\n".join(lines)

@@ -1,0 +1,327 @@
+"""One unit of work: makes its cases, asks the library and the reference, puts the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from conformance.accuracy.expected import Expectation
+from conformance.accuracy.formats import is_complex, is_floating
+from conformance.backends.protocol import NotExpressible
+from conformance.cases import generate
+from conformance.cases.case import Case
+from conformance.cases.generate import cases_of, cotangents_for, home_dtype, mixed_cases
+from conformance.engine.plan import Unit
+from conformance.judging import Collector
+from conformance.oracles import behaviour
+from conformance.oracles.alias import alias
+from conformance.oracles.base import Comparison, Context, Sample
+from conformance.oracles.determinism import determinism
+from conformance.oracles.dtype import dtype
+from conformance.oracles.error import error
+from conformance.oracles.layout import layout
+from conformance.oracles.shape import shape
+from conformance.oracles.value import value
+from conformance.oracles.vjp import second_order, vjp
+from conformance.render import program_text
+from conformance.specs import OpSpec, Specs
+from conformance.verdicts import Times, UnitResult, Verdict
+
+PLAIN = {"value": value, "dtype": dtype, "shape": shape, "vjp": vjp, "alias": alias}
+SECOND_DTYPES = ("float32", "float64")  # the derivative's formula is the same in every dtype
+MOST_SECOND = 4
+MOST_TWICE = 3
+ALWAYS = frozenset({"value", "dtype", "shape", "determinism"})
+
+
+def signatures(op: OpSpec, table: Any = None) -> Iterator[tuple[str, ...]]:
+    """The dtype signatures of an operation: each dtype, then ("mixed",) for pairs."""
+    yield from generate.signatures(op)
+
+
+def run_unit(
+    unit: Unit,
+    backend: Any,
+    reference: Any,
+    specs: Specs,
+    only_cases: Sequence[str] | None = None,
+    skip: Collection[str] = frozenset(),
+    progress: Callable[[str], None] = lambda case: None,
+) -> UnitResult:
+    """Answers and findings of one unit; calls `progress(case id)` before each case."""
+    start = perf_counter()
+    before = backend.library_s, reference.library_s
+    if unit.kind == "scenario":
+        answers, findings, records = _scenarios(
+            unit, backend, reference, specs, only_cases, skip, progress
+        )
+    else:
+        runner = OpUnit(unit, backend, reference, specs.ops[unit.name], specs)
+        answers, findings, records = runner.run(only_cases, skip, progress)
+    library = backend.library_s - before[0]
+    own = reference.library_s - before[1] if reference is not backend else 0.0
+    wall = perf_counter() - start
+    return UnitResult(
+        unit=unit.id,
+        answers=tuple(answers),
+        findings=tuple(findings),
+        times=Times(
+            library_s=library, reference_s=own, harness_s=max(0.0, wall - library - own)
+        ),
+        records=tuple(records),
+    )
+
+
+def program_of(unit: Unit, case: str, backend: Any, specs: Specs) -> str:
+    """The program text of one case of a unit, without running anything."""
+    op = specs.ops[unit.name]
+    for made in _cases(op, unit, "layouts" in backend.capabilities):
+        if made.id == case:
+            return program_text(op, made)
+    return f"# {case}: a program of the {case.rsplit('-', 1)[-1]} oracle of {op.name}"
+
+
+def _cases(op: OpSpec, unit: Unit, layouts: bool) -> Iterator[Case]:
+    if unit.dtypes == ("mixed",):
+        yield from mixed_cases(op, unit.seed)
+    else:
+        yield from cases_of(op, unit.dtypes[0], unit.tier, unit.seed, layouts)
+
+
+def _scenarios(unit, backend, reference, specs, only, skip, progress):
+    from conformance.scenarios import run_scenario
+
+    answers, findings, records = [], [], []
+    for name in only or [s.name for s in specs.scenarios.values() if s.group == unit.name]:
+        if name in skip:
+            continue
+        progress(name)
+        found = run_scenario(specs.scenarios[name], backend, reference)
+        answers += found[0]
+        findings += found[1]
+        records += found[2] if len(found) > 2 else []
+    return answers, findings, records
+
+
+class OpUnit:
+    """One operation, one dtype signature, one backend."""
+
+    def __init__(
+        self, unit: Unit, backend: Any, reference: Any, op: OpSpec, specs: Specs
+    ) -> None:
+        self.unit, self.backend, self.reference, self.op = unit, backend, reference, op
+        self.specs = specs
+        self.expectation = Expectation(reference, backend.promotion)
+        self.ctx = Context(op, backend, reference, self.expectation)
+        self.wanted = set(unit.oracles)
+        self.seconds = self.twice = 0
+        self.records: list[dict[str, Any]] = []
+        self.collectors: dict[tuple[str, ...], Collector] = {}
+
+    # the course of a unit --------------------------------------------------------------
+
+    def run(self, only, skip, progress):
+        reason = self.backend.supports(self.op, self.unit.dtypes)
+        missing = [n for n in self.op.needs if n not in self.backend.capabilities]
+        if missing and not reason:
+            reason = f"needs {', '.join(missing)}"
+        if reason:
+            return self._not_applicable(reason)
+        if self.unit.dtypes != ("mixed",):
+            self._expect(self.unit.dtypes)
+        for case in _cases(self.op, self.unit, "layouts" in self.backend.capabilities):
+            if case.id in skip or (only is not None and case.id not in only):
+                continue
+            if case.kind == "error" and "error" not in self.wanted:
+                continue
+            progress(case.id)
+            self._case(case)
+        self._behaviour(only, skip, progress)
+        answers, findings = [], []
+        for collector in self.collectors.values():
+            more = collector.finish()
+            answers += more[0]
+            findings += more[1]
+        return answers, findings, self.records
+
+    def collector(self, dtypes: tuple[str, ...]) -> Collector:
+        if dtypes not in self.collectors:
+            self.collectors[dtypes] = Collector(self.ctx, dtypes, self._again)
+        return self.collectors[dtypes]
+
+    def questions(self, dtype_name: str) -> list[str]:
+        """The oracles that have something to ask about this operation in this dtype."""
+        found = ["value", "dtype", "shape", "alias", "layout", "determinism"]
+        if self._differentiable(dtype_name):
+            found.append("vjp")
+            if dtype_name in SECOND_DTYPES:
+                found.append("second_order")
+        if dtype_name == home_dtype(self.op):
+            if self.op.errors:
+                found.append("error")
+            found += behaviour.questions(self.op)
+        return [name for name in found if name in self.wanted]
+
+    def _differentiable(self, dtype_name: str) -> bool:
+        floats = is_floating(dtype_name) or is_complex(dtype_name)
+        return floats and self.op.grad != () and not _integral_result(self.op)
+
+    def _not_applicable(self, reason: str):
+        collector = self.collector(self.unit.dtypes)
+        names = ["value", "dtype"] if self.unit.dtypes == ("mixed",) else None
+        for oracle in names or self.questions(self.unit.dtypes[0]):
+            if oracle in self.wanted:
+                collector.verdict(oracle, Verdict.NOT_APPLICABLE, reason)
+        answers, findings = collector.finish()
+        return answers, findings, []
+
+    def _expect(self, dtypes: tuple[str, ...]) -> None:
+        collector = self.collector(dtypes)
+        for oracle in self.questions(dtypes[0]):
+            needs = behaviour.NEEDS.get(oracle, ())
+            missing = [n for n in needs if n not in self.backend.capabilities]
+            if missing:
+                collector.verdict(oracle, Verdict.NOT_APPLICABLE, f"needs {', '.join(missing)}")
+            elif not (oracle == "layout" and not self._has_layouts()):
+                collector.expect(oracle)
+
+    def _has_layouts(self) -> bool:
+        """Whether any case of the unit varies memory or length at all."""
+        return generate.elementwise(self.op) or "layouts" in self.backend.capabilities
+
+    # one case --------------------------------------------------------------------------
+
+    def _case(self, case: Case) -> None:
+        collector = self.collector(case.dtypes if case.kind == "mixed" else self.unit.dtypes)
+        try:
+            sample = self.sample(case)
+            collector.add(self.compare(sample))
+        except NotExpressible as problem:
+            self._inexpressible(collector, case, problem)
+
+    def _inexpressible(self, collector: Collector, case: Case, problem: NotExpressible) -> None:
+        """The library's call has no such argument: said, and never counted as compared."""
+        oracle = "error" if case.kind == "error" else "value"
+        question = collector.expect(oracle)
+        question.why = f"no argument {', '.join(problem.names)} in its call"
+        if not question.compared:
+            question.verdicts.add(Verdict.NOT_APPLICABLE)
+
+    def sample(self, case: Case, cotangents: Any = None) -> Sample:
+        """Run one case on the library and in wide precision."""
+        if case.kind == "error":
+            return self._refusal(case)
+        wants = "vjp" in self.wanted or "layout" in self.wanted
+        wants = wants and case.kind != "mixed" and bool(case.differentiable())
+        wants = wants and self._differentiable(case.dtypes[0])
+        if cotangents is None and wants:
+            like = self.expectation.run(
+                self.op, self.expectation.widen(self.op, case, self.expectation.common(self.op, case))
+            )
+            if like.raised is None:
+                names = self.expectation.dtypes(self.op, case, len(like.outputs))
+                shaped = [
+                    np.zeros(o.shape, generate.np_dtype(n))
+                    for o, n in zip(like.outputs, names, strict=True)
+                ]
+                cotangents = cotangents_for(case, shaped)
+        if cotangents is not None and all(c is None for c in cotangents):
+            cotangents = None
+        second = self._second(case) if cotangents is not None else None
+        seen = self.backend.evaluate(self.op, case, cotangents, second)
+        expected = self.expectation.expected(self.op, case, cotangents, second)
+        return Sample(case, seen, expected, cotangents, second)
+
+    def _refusal(self, case: Case) -> Sample:
+        """An error case: with stage "vjp" the refusal comes from the backward."""
+        seen = self.backend.evaluate(self.op, case, None, None)
+        expected = Expectation(self.reference, self.backend.promotion).refusal(self.op, case)
+        return Sample(case, seen, expected)
+
+    def _second(self, case: Case) -> list[np.ndarray | None] | None:
+        """Vectors for the second derivative: on a few ordinary cases of two dtypes."""
+        if "second_order" not in self.wanted or case.dtypes[0] not in SECOND_DTYPES:
+            return None
+        ordinary = case.kind == "shape" or (case.kind == "value" and not generate.elementwise(self.op))
+        size = sum(o.data.size for _, o in case.operands())
+        if not ordinary or self.seconds >= MOST_SECOND or not 0 < size <= 64:
+            return None
+        if any(not np.isfinite(o.data).all() for _, o in case.differentiable()):
+            return None
+        self.seconds += 1
+        like = [o.data for _, o in case.differentiable()]
+        return cotangents_for(replace(case, id=case.id + "/second"), like)
+
+    def compare(self, sample: Sample) -> Iterator[Comparison]:
+        case = sample.case
+        if case.kind == "error":
+            yield from error(self.ctx, sample)
+            return
+        if case.kind == "mixed":
+            names = ["value", "dtype"]
+        elif case.kind in ("layout", "length"):
+            if "layout" in self.wanted:
+                yield from layout(self.ctx, sample)
+            names = ["alias"] if "aliasing" in self.backend.capabilities else []
+        else:
+            names = list(PLAIN)
+        for name in names:
+            if name in self.wanted:
+                yield from PLAIN[name](self.ctx, sample)
+        if "second_order" in self.wanted:
+            yield from second_order(self.ctx, sample)
+        if (
+            "determinism" in self.wanted and case.kind == "value" and self.twice < MOST_TWICE
+        ):
+            self.twice += 1
+            again = self.backend.evaluate(self.op, case, sample.cotangents, sample.second)
+            yield from determinism(self.ctx, sample, again)
+        if case.kind == "mixed" and sample.seen.outputs:
+            self._promotion_record(sample)
+
+    def _promotion_record(self, sample: Sample) -> None:
+        if self.op.name != "add":
+            return
+        left, right = sample.case.dtypes
+        got, want = sample.seen.outputs[0].dtype, sample.expected.dtypes[0]
+        verdict = Verdict.CONFORMS if got == want else Verdict.DIVERGES
+        self.records.append(
+            {
+                "kind": "promotion", "backend": self.backend.name, "left": left, "right": right,
+                "result": got, "expected": want, "verdict": verdict.value,
+            }
+        )  # fmt: skip
+
+    def _again(self, oracle: str, case: Case, cotangents: Any) -> list[Comparison]:
+        """The comparisons of one oracle for a reduced case."""
+        try:
+            found = list(self.compare(self.sample(case, cotangents)))
+        except NotExpressible:
+            return []
+        return [c for c in found if c.oracle == oracle]
+
+    # what programs show ------------------------------------------------------------------
+
+    def _behaviour(self, only, skip, progress) -> None:
+        if self.unit.dtypes != (home_dtype(self.op),):
+            return
+        collector = self.collector(self.unit.dtypes)
+        for oracle in behaviour.questions(self.op):
+            if oracle not in self.wanted:
+                continue
+            if any(n not in self.backend.capabilities for n in behaviour.NEEDS[oracle]):
+                continue
+            for case_id, comparisons in behaviour.ask(oracle, self.ctx, self.unit, self.specs):
+                if case_id in skip or (only is not None and case_id not in only):
+                    continue
+                progress(case_id)
+                collector.add(comparisons())
+
+
+def _integral_result(op: OpSpec) -> bool:
+    words = (op.result,) if isinstance(op.result, str) else op.result
+    return all(w in ("bool", "int64") for w in words)
