@@ -104,13 +104,9 @@ def _said(answer: Answer) -> tuple[object, ...]:
     return (answer.verdict, answer.compared)
 
 
-def _findings(
-    store: Store, asked: set[tuple[str, str, str]]
-) -> dict[tuple[str, str], Finding]:
+def _findings(store: Store, asked: set[tuple[str, str, str]]) -> dict[tuple[str, str], Finding]:
     return {
-        (f.id, f.backend): f
-        for f in merged_findings(store)
-        if (f.op, f.oracle, f.backend) in asked
+        (f.id, f.backend): f for f in merged_findings(store) if (f.op, f.oracle, f.backend) in asked
     }
 
 

@@ -170,8 +170,7 @@ def _compare(
         {
             f"{entry.op} {entry.oracle} ({entry.backend})"
             for entry in baseline.compared
-            if (entry.op, entry.oracle, entry.backend) not in asked
-            and _selected(store, entry)
+            if (entry.op, entry.oracle, entry.backend) not in asked and _selected(store, entry)
         }
     )
     result.failures += [f"no longer asked, though in the baseline: {line}" for line in gone]

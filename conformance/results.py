@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from conformance.findings import cluster
 from conformance.store import Store, finite
 from conformance.storefile import write_atomically
 from conformance.verdicts import Finding
@@ -64,32 +64,7 @@ def write_results(store: Store, path: Path) -> None:
 
 def findings(store: Store) -> list[Finding]:
     """One per cause, worst first: the same cause in other dtypes is in `more_dtypes`."""
-    return merge(store.findings())
-
-
-def merge(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding per op, oracle, backend and cause; dtypes and backends keep their own bits.
-
-    The cause is everything but values, dtype and count: verdict, what was compared, points and
-    the rule that explains it. The first dtype (in order of units) lends its case.
-    """
-    causes: dict[tuple[Any, ...], list[Finding]] = {}
-    for f in findings:
-        cause = (f.op, f.oracle, f.backend, f.verdict, f.what, f.points, f.rule, f.layout)
-        if not f.points and not f.rule:
-            cause = (*cause, f.id)  # nothing says that two of these are one
-        causes.setdefault(cause, []).append(f)
-    merged = []
-    for group in causes.values():
-        first = group[0]
-        more = {d for f in group for d in (f.dtypes, *f.more_dtypes)} - {first.dtypes}
-        merged.append(
-            msgspec.structs.replace(
-                first, count=sum(f.count for f in group), more_dtypes=tuple(sorted(more))
-            )
-        )
-    merged.sort(key=lambda f: (f.verdict.severity, f.op, f.oracle, f.backend, f.id, f.what))
-    return _distinct(merged)
+    return _distinct(cluster(list(store.findings())))
 
 
 def _distinct(findings: list[Finding]) -> list[Finding]:
@@ -100,8 +75,8 @@ def _distinct(findings: list[Finding]) -> list[Finding]:
     out = []
     for finding in findings:
         if len(by_id[finding.id]) > 1:
-            cause = f"{finding.backend} {finding.verdict} {finding.what} {finding.points}"
-            cause += f" {finding.rule} {finding.layout} {finding.program}"
+            cause = f"{finding.backend} {finding.verdict} {finding.what} {finding.points} "
+            cause += f"{finding.rule} {finding.layout} {finding.cause}"
             mark = hashlib.sha256(cause.encode()).hexdigest()[:4]
             finding = msgspec.structs.replace(finding, id=f"{finding.id}-{mark}")
         out.append(finding)

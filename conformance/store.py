@@ -318,6 +318,7 @@ class Store:
         """Backends that could not be asked, and why."""
         return {info.name: info.why for info in self.backends() if not info.available}
 
+
 def _set_meta(db: sqlite3.Connection, values: Mapping[str, Any]) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO meta VALUES (?, ?)",

@@ -38,9 +38,7 @@ def check(path: Path) -> None:
     if application != APPLICATION_ID:
         raise StoreError(f"{path}: an SQLite file of another program; it is left as it is")
     if version != VERSION:
-        raise StoreError(
-            f"{path}: store format {version}, this version reads {VERSION}; run again"
-        )
+        raise StoreError(f"{path}: store format {version}, this version reads {VERSION}; run again")
     if size < pages * (65536 if page == 1 else page):
         raise StoreError(f"{path}: truncated ({size} bytes); run again into another --out")
 

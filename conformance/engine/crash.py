@@ -31,25 +31,25 @@ def with_crashes(
     result: answers of all the cases that did not crash, None when nobody could give them.
     gave_up: whether cases were left unasked because too many had crashed.
     """
-    answers = {(a.op, a.oracle): a for a in result.answers} if result else {}
+    answers = {(a.op, a.oracle, a.dtypes): a for a in result.answers} if result else {}
+    asked = {(a.op, a.oracle) for a in result.answers} if result else set()
     findings = list(result.findings) if result else []
     for crash in crashes:
         op = f"scenario:{crash.case}" if unit.kind == "scenario" else unit.name
         oracles = crash.oracles or unit.oracles
-        if unit.kind == "op" and answers and result:
-            oracles = tuple(o for o in oracles if (op, o) in answers) or oracles
+        oracles = tuple(o for o in oracles if (op, o) in asked) or oracles
         why = f"{crash.how} in {crash.case or 'the start of the unit'}"
         for oracle in oracles:
-            answers[op, oracle] = _crashed(unit, op, oracle, answers.get((op, oracle)), why)
+            key = (op, oracle, unit.dtypes)
+            answers[key] = _crashed(unit, op, oracle, answers.get(key), why)
         findings.append(_finding(unit, op, oracles[0], crash, why))
     if gave_up:
         why = f"not asked: {len(crashes)} cases of this unit had crashed before"
-        seen = {crash.case for crash in crashes}
-        left = [f"scenario:{c}" for c in unit.cases if c not in seen]
-        for op in left if unit.kind == "scenario" else [unit.name]:
-            for oracle in unit.oracles if unit.kind == "op" else unit.oracles[:1]:
-                if (op, oracle) not in answers:
-                    answers[op, oracle] = _crashed(unit, op, oracle, None, why)
+        told = {op for op, _, _ in answers} if unit.kind == "scenario" else set()
+        for op, oracle in _questions(unit):
+            key = (op, oracle, unit.dtypes)
+            if key not in answers and op not in told:
+                answers[key] = _crashed(unit, op, oracle, None, why)
     return UnitResult(
         unit=unit.id,
         answers=tuple(answers.values()),
@@ -60,8 +60,6 @@ def with_crashes(
 
 def errored(unit: Unit, message: str, traceback: str) -> UnitResult:
     """The harness failed: every answer of the unit is `ERRORED`, and the traceback is kept."""
-    names = [f"scenario:{c}" for c in unit.cases] if unit.kind == "scenario" else [unit.name]
-    oracles = unit.oracles[:1] if unit.kind == "scenario" else unit.oracles
     answers = tuple(
         Answer(
             op=op,
@@ -72,9 +70,9 @@ def errored(unit: Unit, message: str, traceback: str) -> UnitResult:
             compared=0,
             why=message,
         )
-        for op in names
-        for oracle in oracles
+        for op, oracle in _questions(unit)
     )
+    oracles = unit.oracles
     op = unit.name if unit.kind == "op" else f"scenario:{unit.name}"
     finding = Finding(
         id=finding_id(op, oracles[0], unit.dtypes, f"{unit.backend} errored {message}"),
@@ -91,6 +89,14 @@ def errored(unit: Unit, message: str, traceback: str) -> UnitResult:
         message=f"the checker failed: {message}",
     )
     return UnitResult(unit=unit.id, answers=answers, findings=(finding,), times=Times())
+
+
+def _questions(unit: Unit) -> list[tuple[str, str]]:
+    """(op, oracle) of all answers that the unit might have given."""
+    if unit.kind == "op":
+        return [(unit.name, oracle) for oracle in unit.oracles]
+    # which question each scenario asks is in the tables; for all of them stands the first
+    return [(f"scenario:{case}", unit.oracles[0]) for case in unit.cases]
 
 
 def finding_id(op: str, oracle: str, dtypes: tuple[str, ...], cause: str) -> str:

@@ -94,17 +94,24 @@ def plan(
             continue
         shared = {"backend": backend.name, "tier": tier, "seed": seed}
         for name in chosen_ops:
-            table = specs.promotion[backend.promotion]
+            table = specs.promotion.get(backend.promotion, {})
             for dtypes in signatures(specs.ops[name], table):
                 key = f"{backend.name}|op|{name}|{','.join(dtypes)}"
                 units.append(
-                    Unit(id=key, kind="op", name=name, dtypes=tuple(dtypes), oracles=asked, **shared)
+                    Unit(
+                        id=key, kind="op", name=name, dtypes=tuple(dtypes), oracles=asked, **shared
+                    )
                 )
         for group, names in _groups(specs, chosen_scenarios, asked).items():
             key = f"{backend.name}|scenario|{group}"
             units.append(
                 Unit(
-                    id=key, kind="scenario", name=group, dtypes=(), oracles=asked, cases=names,
+                    id=key,
+                    kind="scenario",
+                    name=group,
+                    dtypes=(),
+                    oracles=asked,
+                    cases=names,
                     **shared,
                 )
             )
