@@ -111,7 +111,9 @@ class Bound:
                 value = kind(
                     tensor(f"{name}.{i}", item)
                     if isinstance(item, Operand)
-                    else missing if item is None else item
+                    else missing
+                    if item is None
+                    else item
                     for i, item in enumerate(value)
                 )
             elif name in self.dtype_names and isinstance(value, str):

@@ -26,7 +26,9 @@ import platformdirs
 from conformance.backends.arguments import Bound
 from conformance.backends.errors import LibraryCalls
 from conformance.backends.jax_errors import JAX_ERRORS
+from conformance.backends.jax_verbs import JaxVerbs
 from conformance.backends.protocol import BackendUnavailable
+from conformance.backends.session import Session
 from conformance.cases.case import Case, Operand
 from conformance.observation import Evaluation, Raised, TensorObs
 from conformance.specs import OpSpec
@@ -71,7 +73,15 @@ class JaxBackend(LibraryCalls):
         _configure(device, self.x64, cache)
         self.promotion = "jax_x64" if self.x64 else "jax"
         self.capabilities = frozenset(
-            {"autograd", "complex", "device_query", "functional_update", "numpy_functions"}
+            {
+                "autograd",
+                "complex",
+                "device_query",
+                "functional_update",
+                "immutability",
+                "numpy_functions",
+                "vjp_function",
+            }
             | ({"float64"} if self.x64 else set())
             | ({"numpy_sharing"} if device == "cpu" else set())
         )
@@ -183,10 +193,16 @@ class JaxBackend(LibraryCalls):
         buffers = {a.unsafe_buffer_pointer(): p for p, a in zip(paths, arrays, strict=True)}
         return tuple(buffers.get(y.unsafe_buffer_pointer()) for y in outputs)
 
-    def observe(self, array: Any) -> TensorObs:
+    def observe(self, array: Any, grad: TensorObs | None = None) -> TensorObs:
         return TensorObs(
-            value=np.array(array, order="C"), dtype=array.dtype.name, shape=tuple(array.shape)
+            value=np.array(array, order="C"),
+            dtype=array.dtype.name,
+            shape=tuple(array.shape),
+            grad=grad,
         )
+
+    def session(self, ops: Mapping[str, OpSpec]) -> Session:
+        return Session(JaxVerbs(self, jax, ops))
 
 
 def _configure(device: str, x64: bool, cache: Path | None) -> None:

@@ -106,7 +106,7 @@ class Session:
 
     def _bind(self, step: Step, result: Any) -> dict[str, object]:
         """Bind the targets. Returns the results among them that are no arrays."""
-        if len(step.targets) == 1:
+        if len(step.targets) == 1 and not step.unpacks:
             bound = {step.targets[0]: result}
         elif step.targets:
             if not isinstance(result, (tuple, list)) or len(result) != len(step.targets):
@@ -151,6 +151,8 @@ def run_program(
     for callee in _callees(program):
         if callee in VERBS:
             wanted.update(VERBS[callee].needs)
+    if "immutability" in wanted:  # then it writes in order to be refused
+        wanted.discard("mutation")
     missing = tuple(sorted(wanted - backend.capabilities))
     if missing:
         return Trace(backend.name, (), missing)
