@@ -135,6 +135,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     claims: line number (as text) or observable ("x.grad", "y") -> claim text, see
     `conformance.oracles.claims`. oracle: which question it answers. group: its file.
+    open: variables that the norm leaves open (a machine's own answer): shown, not compared with
+    the reference; claims still hold for them.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     claims: dict[str, str]
     needs: tuple[str, ...] = ()
     divergence: tuple[ScenarioDivergence, ...] = ()
+    open: tuple[str, ...] = ()
     why: str = ""
 
 

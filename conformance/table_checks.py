@@ -248,6 +248,10 @@ def check_scenario(s: Scenario, words: Words, callees: Collection[str], at: Erro
         _claims(divergence.claims, program, words, at, f"divergence[{place}].claims")
     if program is None:
         return
+    bound = {name for step in program.steps for name in step.targets}
+    for name in s.open:
+        if name not in bound:
+            at.add("open", f"no variable {name!r} in the program{nearest(name, bound)}")
     guards = {name for step in program.steps for name in step.guards}
     for name in sorted((program.callees() | guards) - set(callees)):
         at.add("program", f"unknown callee {name!r}{nearest(name, callees)}")
