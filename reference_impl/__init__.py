@@ -1,19 +1,38 @@
-"""PyTorch's eager tensors and autograd, in NumPy: `import reference_impl as torch`."""
+"""PyTorch's eager tensors and autograd, in NumPy: `import reference_impl as torch`.
 
-from reference_impl import creation, dtypes
-from reference_impl import (casting, complex_views, copying, members, operators, views)  # noqa: F401  register
-from reference_impl import rules  # noqa: F401  every operation registers itself
-from reference_impl import autograd
-from reference_impl.creation import (as_tensor, device, empty_strided, from_numpy, full, ones,
-                                     ones_like, tensor, zeros, zeros_like)
-from reference_impl.dispatch import FUNCTIONS
-from reference_impl.dtypes import (bfloat16, bool, cdouble, cfloat, complex64, complex128, double,
-                                   dtype, exact, finfo, float, float16, float32, float64,
-                                   get_default_dtype, half, iinfo, int, int8, int16, int32, int64,
-                                   long, set_default_dtype, short, uint8, uint16, uint32, uint64)
+The README beside this file says how it works.
+"""
+# ruff: noqa: F401, I001 - names are re-exported; the order is that of registration
+
+from reference_impl.dtypes import (
+    bfloat16, bool, cdouble, cfloat, complex64, complex128, double, dtype, exact, finfo, float,
+    float16, float32, float64, get_default_dtype, half, iinfo, int, int8, int16, int32, int64,
+    long, set_default_dtype, short, uint8, uint16, uint32, uint64,
+)
+from reference_impl.formats import (
+    channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format,
+)
+from reference_impl.tensor import Size, Tensor
+from reference_impl.creation import (
+    arange, as_tensor, asarray, device, empty, empty_like, empty_strided, eye, from_numpy, full,
+    full_like, linspace, logspace, ones, ones_like, scalar_tensor, tensor, zeros, zeros_like,
+)
 from reference_impl.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.promotion import can_cast, promote_types, result_type
-from reference_impl.rule import RULES
-from reference_impl.tensor import Size, Tensor
+from reference_impl.rule import HELPERS, OPERATIONS, RULES
+from reference_impl.dispatch import FUNCTIONS
+from reference_impl import (
+    casting, complex_views, copying, indexing, members, operators, places, shapes, views,
+)
+from reference_impl import autograd, queries
+from reference_impl.queries import (
+    equal, is_complex, is_floating_point, is_nonzero, is_tensor, numel, strided,
+)
+from reference_impl import rules                # every operation registers itself
+from reference_impl.namespaces import ops
+from reference_impl import nn
 
 globals().update(FUNCTIONS)
+
+inf, nan, pi, e = queries.inf, queries.nan, queries.pi, queries.e
+__version__ = "2.13.0"       # the PyTorch whose semantics this follows

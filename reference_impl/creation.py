@@ -3,8 +3,16 @@
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.errors import (ArgumentType, GradDtype, UnsupportedDevice, ValueShapeMismatch)
-from reference_impl.geometry import contiguous_stride
+from reference_impl.errors import (
+    Argument,
+    ArgumentType,
+    ArgumentValue,
+    GradDtype,
+    UnsupportedDevice,
+    ValueOverflow,
+    ValueShapeMismatch,
+)
+from reference_impl.geometry import contiguous_stride, elementwise_stride
 from reference_impl.promotion import number_dtype, promote_types
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_tensor
@@ -88,8 +96,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         with np.errstate(all="ignore"):
             array = np.array(_plain(data), dtype.np, order="C")
     except OverflowError as error:
-        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow"
-                           ) from error
+        raise ValueOverflow(f"value cannot be converted to type {dtype.name} without overflow"
+                            ) from error
     return finish(make_tensor(array, dtype), requires_grad, device)
 
 
@@ -142,13 +150,39 @@ def as_tensor(data, dtype=None, device=None):
     return tensor(data, dtype=dtype, device=device)
 
 
-def _size(size):
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """`obj` as a tensor; copy=True always copies, copy=False refuses to."""
+    shared = obj if isinstance(obj, Tensor) else (
+        from_numpy(obj) if isinstance(obj, np.ndarray) else None)
+    if shared is None or (dtype is not None and dtype is not shared.dtype):
+        if copy is False:
+            raise ArgumentValue("can't alias tensor with dtype or data of another kind")
+        made = tensor(obj, dtype=dtype) if shared is None else shared.to(dtype)
+    else:
+        made = shared.clone() if copy else shared
+    if requires_grad:
+        made = made.detach() if not made.is_leaf else made
+        return finish(made, True, device)
+    return made
+
+
+def sizes_of(size):
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = size[0]
-    return tuple(int(n) for n in size)
+    for n in size:
+        if not isinstance(n, (int, np.integer, Tensor)):
+            raise ArgumentType("size must be tuple of ints, but found element of type "
+                               f"{type(n).__name__}")
+    size = tuple(int(n) for n in size)
+    for n in size:
+        if n < 0:
+            raise Argument(f"Trying to create tensor with negative dimension {n}: "
+                           f"{list(size)}")
+    return size
 
 
 def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
+    """Zeros with these strides. What `empty` holds is nobody's business; here it is zero."""
     dtype = check_dtype(dtype) or dt.get_default_dtype()
     size, stride = tuple(size), tuple(stride)
     if stride == contiguous_stride(size):
@@ -160,21 +194,96 @@ def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False)
     return finish(made, requires_grad, device)
 
 
-def full(size, fill_value, *, dtype=None, device=None, requires_grad=False):
-    dtype = check_dtype(dtype) or number_dtype(fill_value)
+def _filled(size, value, dtype, requires_grad, device, out=None):
     with np.errstate(all="ignore"):
-        array = np.full(_size((size,)), fill_value, dtype.np)
+        made = make_tensor(np.full(size, value, dtype.np), dtype)
+    if out is not None:
+        out.resize_(size).copy_(made)
+        return out
+    return finish(made, requires_grad, device)
+
+
+def full(size, fill_value, *, out=None, dtype=None, device=None, requires_grad=False,
+         pin_memory=False, layout=None):
+    """A tensor that holds one number everywhere; its dtype is the number's."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    dtype = check_dtype(dtype) or number_dtype(fill_value)
+    return _filled(sizes_of((size,)), fill_value, dtype, requires_grad, device, out)
+
+
+def zeros(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
+          layout=None, memory_format=None, **named):
+    dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
+    return _filled(_named_size(size, named), 0, dtype, requires_grad, device, out)
+
+
+def ones(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
+         layout=None, **named):
+    dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
+    return _filled(_named_size(size, named), 1, dtype, requires_grad, device, out)
+
+
+def _named_size(size, named):
+    if "size" in named:
+        size = (named.pop("size"),)
+    if named:
+        raise ArgumentType(f"unexpected keyword arguments {sorted(named)}")
+    return sizes_of(size)
+
+
+empty = zeros
+
+
+def arange(start, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False,
+           layout=None, pin_memory=False):
+    """start, start + step, ... below end. Integers give int64."""
+    if end is None:
+        start, end = 0, start
+    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+    if step == 0:
+        raise Argument("step must be nonzero")
+    if (step > 0 and start > end) or (step < 0 and start < end):
+        raise Argument("upper bound and lower bound inconsistent with step sign")
+    whole = all(isinstance(x, (int, np.integer)) for x in (start, end, step))
+    dtype = check_dtype(dtype) or (dt.int64 if whole else dt.get_default_dtype())
+    count = -((start - end) // step) if whole else int(np.ceil((end - start) / step))
+    kind = np.int64 if whole else np.float64
+    array = (start + np.arange(count, dtype=kind) * step).astype(dtype.np)
     return finish(make_tensor(array, dtype), requires_grad, device)
 
 
-def zeros(*size, dtype=None, device=None, requires_grad=False):
-    dtype = check_dtype(dtype) or dt.get_default_dtype()
-    return finish(make_tensor(np.zeros(_size(size), dtype.np), dtype), requires_grad, device)
+def linspace(start, end, steps, *, out=None, dtype=None, device=None, requires_grad=False,
+             layout=None):
+    """`steps` numbers from start to end, both included."""
+    if steps < 0:
+        raise Argument("number of steps must be non-negative")
+    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
+    complex_ = isinstance(start, complex) or isinstance(end, complex)
+    default = dt.default_complex() if complex_ else dt.get_default_dtype()
+    dtype = check_dtype(dtype) or default
+    array = np.linspace(start, end, steps).astype(dtype.np)
+    return finish(make_tensor(array, dtype), requires_grad, device)
 
 
-def ones(*size, dtype=None, device=None, requires_grad=False):
+def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
+    """base ** linspace(start, end, steps)."""
     dtype = check_dtype(dtype) or dt.get_default_dtype()
-    return finish(make_tensor(np.ones(_size(size), dtype.np), dtype), requires_grad, device)
+    array = np.power(base, np.linspace(start, end, steps)).astype(dtype.np)
+    return finish(make_tensor(array, dtype), requires_grad, device)
+
+
+def eye(n, m=None, *, out=None, dtype=None, device=None, requires_grad=False, layout=None):
+    """The identity matrix."""
+    if n < 0 or (m is not None and m < 0):
+        raise Argument(f"n must be greater or equal to 0, got {n}")
+    dtype = check_dtype(dtype) or dt.get_default_dtype()
+    return finish(make_tensor(np.eye(n, m, dtype=dtype.np), dtype), requires_grad, device)
+
+
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=None):
+    return full((), s, dtype=dtype or dt.get_default_dtype(), device=device,
+                requires_grad=requires_grad)
 
 
 def legacy_constructor(cls, *args, **kwargs):
@@ -184,15 +293,37 @@ def legacy_constructor(cls, *args, **kwargs):
     return zeros(*args)
 
 
-def _like(t, dtype):
-    return dtype or t.dtype
+def like(value):
+    """zeros_like and its kin: size, strides and dtype of a tensor."""
+    def filled_like(input, *, dtype=None, device=None, requires_grad=False, layout=None,
+                    memory_format=None, fill=value):
+        size = input._size
+        stride = elementwise_stride(size, [(size, input._stride)])
+        made = empty_strided(size, stride, dtype=dtype or input.dtype)
+        if fill:
+            with np.errstate(all="ignore"):
+                made._array[...] = fill
+        return finish(made, requires_grad, device)
+    return filled_like
 
 
-def zeros_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=None):
-    made = full(input._size, 0, dtype=_like(input, dtype), device=device)
-    return finish(made, requires_grad)
+zeros_like, ones_like, empty_like = like(0), like(1), like(0)
 
 
-def ones_like(input, *, dtype=None, device=None, requires_grad=False, memory_format=None):
-    made = full(input._size, 1, dtype=_like(input, dtype), device=device)
-    return finish(made, requires_grad)
+def full_like(input, fill_value, **options):
+    """A tensor of the size, strides and dtype of `input` that holds one number everywhere."""
+    return zeros_like(input, fill=fill_value, **options)
+
+
+for _name, _make in (("zeros", zeros), ("ones", ones), ("empty", zeros)):
+    def _new(self, *size, dtype=None, device=None, requires_grad=False, layout=None,
+             pin_memory=False, _make=_make, **named):
+        return _make(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad,
+                     **named)
+    setattr(Tensor, f"new_{_name}", _new)
+Tensor.new_full = lambda self, size, fill_value, dtype=None, device=None, requires_grad=False: full(
+    size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+Tensor.new_tensor = lambda self, data, dtype=None, device=None, requires_grad=False: tensor(
+    data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+Tensor.new_empty_strided = lambda self, size, stride, dtype=None, device=None: empty_strided(
+    size, stride, dtype=dtype or self.dtype, device=device)

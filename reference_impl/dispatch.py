@@ -3,8 +3,7 @@
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.errors import (ArgumentType, DtypeMismatch, NotDifferentiable,
-                                   NotImplementedFor)
+from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable, NotImplementedFor
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, record

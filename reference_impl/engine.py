@@ -3,62 +3,65 @@
 A loop, not recursion: graphs are deeper than Python's stack.
 """
 
-import heapq
 from collections import Counter
+from heapq import heappop, heappush
+from itertools import count
 
 from reference_impl.accumulate import fit
 from reference_impl.grad_mode import state
 
 
-def run_backward(roots, cts, keep_graph, create_graph, captures=None, accumulate=True):
+def run_backward(roots, cts, keep_graph, create_graph, captures=None):
     """Walk the graph from `roots` (edges) with cotangents `cts`.
 
-    captures: {(node, output): None} to be filled with the cotangents that arrive there; then only
-    nodes on the way to those run. accumulate: whether leaves collect `.grad`.
+    captures: {(node, output): None}, to be filled with the cotangents that arrive there; then only
+    nodes on the way to those run, and no leaf collects. keep_graph: do not free what nodes keep.
+    create_graph: record what backward itself computes.
     """
     before = state.enabled
     state.enabled = create_graph
     try:
-        _walk(roots, cts, keep_graph, captures, accumulate)
+        _walk(roots, cts, keep_graph, captures)
     finally:
         state.enabled = before
 
 
-def _walk(roots, cts, keep_graph, captures, accumulate):
+def _walk(roots, cts, keep_graph, captures):
     waiting = _dependencies(roots)
     useful = None if captures is None else _leading_to(captures, roots)
-    buffers, ready, queued = {}, [], 0
+    buffers, ready, order = {}, [], count()
     for (node, nr), ct in zip(roots, cts, strict=True):
-        _add(buffers, node, nr, ct)
-    for node in {id(n): n for n, _ in roots}.values():
+        _add(buffers, node, nr, fit(ct, node.metas[nr], node))
+    for node in dict.fromkeys(node for node, _ in roots):
         if waiting[node] == 0:
-            heapq.heappush(ready, (-node.sequence, queued, node))
-            queued += 1
+            heappush(ready, (-node.sequence, next(order), node))
     while ready:
-        _, _, node = heapq.heappop(ready)
-        arrived = _after_tensor_hooks(node, buffers.pop(node))
+        _, _, node = heappop(ready)
+        arrived = _after_tensor_hooks(node, buffers.pop(node, [None] * len(node.metas)))
         if captures is not None:
             for nr, ct in enumerate(arrived):
                 if (node, nr) in captures:
                     captures[node, nr] = ct
-        results = ()
+        _keep_retained(node, arrived)
+        results = (None,) * len(node.edges)
         if useful is None or node in useful:
-            if accumulate or node.edges:
-                results = _apply(node, arrived)
+            results = _apply(node, arrived)
             if not keep_graph:
                 node.release()
-        for edge, ct in zip(node.edges, results or (None,) * len(node.edges), strict=True):
-            if edge is None:
-                continue
-            target, nr = edge
-            if ct is not None:
-                _add(buffers, target, nr, fit(ct, target.metas[nr], node))
-            waiting[target] -= 1
-            if waiting[target] == 0:
-                if target not in buffers:
-                    buffers[target] = [None] * len(target.metas)
-                heapq.heappush(ready, (-target.sequence, queued, target))
-                queued += 1
+        _pass_on(node, results, waiting, buffers, ready, order)
+
+
+def _pass_on(node, results, waiting, buffers, ready, order):
+    """Hand each result to the node it belongs to; nodes that wait for no more become ready."""
+    for edge, ct in zip(node.edges, results, strict=True):
+        if edge is None:
+            continue
+        target, nr = edge
+        if ct is not None:
+            _add(buffers, target, nr, fit(ct, target.metas[nr], node))
+        waiting[target] -= 1
+        if waiting[target] == 0:
+            heappush(ready, (-target.sequence, next(order), target))
 
 
 def _add(buffers, node, nr, ct):
@@ -70,7 +73,7 @@ def _add(buffers, node, nr, ct):
 
 def _dependencies(roots):
     """How many edges lead to each node that can be reached."""
-    count, seen, stack = Counter(), set(), [node for node, _ in roots]
+    found, seen, stack = Counter(), set(), [node for node, _ in roots]
     while stack:
         node = stack.pop()
         if node in seen:
@@ -78,60 +81,60 @@ def _dependencies(roots):
         seen.add(node)
         for edge in node.edges:
             if edge is not None:
-                count[edge[0]] += 1
+                found[edge[0]] += 1
                 stack.append(edge[0])
-    return count
+    return found
 
 
 def _leading_to(captures, roots):
-    """Nodes from which a captured edge can be reached, the captured nodes themselves not."""
-    targets = {node for node, _ in captures}
-    leads, state_of = set(), {}
+    """Nodes from which a captured edge can be reached by at least one step."""
+    targets, leads, seen = {node for node, _ in captures}, set(), set()
     stack = [(node, False) for node, _ in roots]
     while stack:
-        node, leaving = stack.pop()
-        if leaving:
-            if any(e is not None and (e[0] in targets or e[0] in leads) for e in node.edges):
+        node, children_done = stack.pop()
+        nexts = [e[0] for e in node.edges if e is not None]
+        if children_done:
+            if any(n in targets or n in leads for n in nexts):
                 leads.add(node)
-        elif node not in state_of:
-            state_of[node] = True
+        elif node not in seen:
+            seen.add(node)
             stack.append((node, True))
-            stack.extend((e[0], False) for e in node.edges if e is not None)
+            stack.extend((n, False) for n in nexts)
     return leads
 
 
 def _after_tensor_hooks(node, arrived):
-    if node.tensor_hooks:
-        for nr, hooks in node.tensor_hooks.items():
-            for hook in list(hooks.values()):
-                if arrived[nr] is not None:
-                    changed = hook(arrived[nr])
-                    arrived[nr] = arrived[nr] if changed is None else changed
-    if node.retained:
-        for nr, ref in node.retained.items():
-            t = ref()
-            if t is not None and arrived[nr] is not None:
-                ct = arrived[nr]
-                if t._grad is None:
-                    t._grad = ct.clone() if state.enabled else ct.detach().clone()
-                else:
-                    t._grad = t._grad + ct
+    for nr, hooks in (node.tensor_hooks or {}).items():
+        for hook in list(hooks.values()):
+            if arrived[nr] is not None:
+                changed = hook(arrived[nr])
+                arrived[nr] = arrived[nr] if changed is None else changed
     return arrived
 
 
+def _keep_retained(node, arrived):
+    """`.grad` of non-leaves that asked for it; unlike a leaf's it is never added to in place."""
+    for nr, ref in (node.retained or {}).items():
+        t, ct = ref(), arrived[nr]
+        if t is None or ct is None:
+            continue
+        if t._grad is None:
+            t._grad = ct if state.enabled else ct.clone()
+        else:
+            t._grad = t._grad + ct
+
+
 def _apply(node, arrived):
-    if node.pre_hooks:
-        for hook in list(node.pre_hooks.values()):
-            changed = hook(tuple(arrived))
-            if changed is not None:
-                arrived = list(changed) if isinstance(changed, tuple) else [changed]
+    for hook in list((node.pre_hooks or {}).values()):
+        changed = hook(tuple(arrived))
+        if changed is not None:
+            arrived = list(changed) if isinstance(changed, (tuple, list)) else [changed]
     if all(ct is None for ct in arrived):
         results = (None,) * len(node.edges)
     else:
         results = node.backward(arrived)
-    if node.hooks:
-        for hook in list(node.hooks.values()):
-            changed = hook(tuple(results), tuple(arrived))
-            if changed is not None:
-                results = changed if isinstance(changed, (tuple, list)) else (changed,)
+    for hook in list((node.hooks or {}).values()):
+        changed = hook(tuple(results), tuple(arrived))
+        if changed is not None:
+            results = changed if isinstance(changed, (tuple, list)) else (changed,)
     return results

@@ -111,7 +111,8 @@ def infer_size(shape, count):
                 raise ShapeMismatch("only one dimension can be inferred")
             hole = i
         elif n < 0:
-            raise ShapeMismatch(f"invalid shape dimension {n}")
+            raise ShapeMismatch(f"invalid shape dimension {n} at index {i} of shape "
+                                f"{shape_text(shape)}")
         else:
             known *= n
     if hole is None:

@@ -24,7 +24,9 @@ class Unsaved:
     requires_grad = False
     is_leaf = True
 
-    def __init__(self, size=None, dtype=None):
+    def __init__(self, size=None, dtype=None, place=None):
+        if place is not None:
+            self._stride, self._offset = place
         if size is not None:
             self._size, self.shape, self.dtype, self.ndim = size, Size(size), dtype, len(size)
 
@@ -103,17 +105,19 @@ class Node:
 class AccumulateGrad(Node):
     """The end of a path: adds what arrives to the leaf's `.grad`."""
 
-    __slots__ = ("variable", "post_hooks")
+    __slots__ = ("variable",)
 
     def __init__(self, variable):
         super().__init__((), ((variable._size, variable.dtype),))
         self.sequence = float("inf")     # as in torch: leaves are served as soon as they are ready
-        self.variable, self.post_hooks = variable, None
+        self.variable = variable
 
     def backward(self, cts):
         from reference_impl.accumulate import accumulate
         if cts[0] is not None:
             accumulate(self.variable, cts[0])
+            for hook in list((self.variable._hooks or {}).values()):
+                hook(self.variable)
         return ()
 
 
@@ -198,7 +202,8 @@ class RuleNode(Node):
     def release(self):
         for kept in self.saved.values():
             for one in kept if isinstance(kept, list) else (kept,):
-                one.tensor = None
+                if one is not None:
+                    one.tensor = None
 
     def backward(self, cts):
         rule = self.rule
@@ -216,7 +221,7 @@ class RuleNode(Node):
 
     def _unpack(self, what):
         if isinstance(what, list):
-            return [s.unpack(self) for s in what]
+            return [s and s.unpack(self) for s in what]
         return what.unpack(self)
 
     def _materialise(self, cts):
@@ -231,7 +236,8 @@ class RuleNode(Node):
         flat = []
         for meta, ct in zip(self.structure, got, strict=True):
             if isinstance(meta, list):
-                flat.extend([None] * len(meta) if ct is None else ct)
+                ct = [None] * len(meta) if ct is None else ct
+                flat.extend(c for c, m in zip(ct, meta, strict=True) if m is not None)
             elif meta is not None:
                 flat.append(ct)
         for i, (ct, wanted) in enumerate(zip(flat, self.needed, strict=True)):
@@ -274,7 +280,7 @@ def make_node(rule, ins, flat, arguments, outputs, many, kept_self=None):
         return node
     wanted, position = set(), 0
     for name, x in zip(rule.inputs, ins, strict=True):
-        count = len(x) if isinstance(x, list) else x is not None
+        count = _count(x)
         if any(e is not None for e in edges[position:position + count]):
             wanted.update(rule.saves.get(name, ()))
         position += count
@@ -282,7 +288,7 @@ def make_node(rule, ins, flat, arguments, outputs, many, kept_self=None):
         if name in wanted and x is not None:
             if kept_self is not None and name == "self":
                 x = kept_self
-            node.saved[name] = [Saved(v) for v in x] if isinstance(x, list) else Saved(x)
+            node.saved[name] = [v if v is None else Saved(v) for v in x] if isinstance(x, list) else Saved(x)
     return node
 
 
@@ -291,7 +297,7 @@ def save_result(node, outputs):
     rule = node.rule
     position = 0
     for name, meta in zip(rule.inputs, node.structure, strict=True):
-        count = len(meta) if isinstance(meta, list) else meta is not None
+        count = _count(meta)
         if "result" in rule.saves.get(name, ()) and any(node.needed[position:position + count]):
             kept = [Saved(o, is_result=True) for o in outputs]
             node.saved["result"] = kept if node.many else kept[0]
@@ -303,8 +309,13 @@ def _meta(x):
     if x is None:
         return None
     if isinstance(x, list):
-        return [Unsaved(t._size, t.dtype) for t in x]
-    return Unsaved(x._size, x.dtype)
+        return [_meta(t) for t in x]
+    return Unsaved(x._size, x.dtype, (x._stride, x._offset))
+
+
+def _count(x):
+    """How many tensors one input holds."""
+    return sum(v is not None for v in x) if isinstance(x, list) else int(x is not None)
 
 
 def record(rule, ins, flat, arguments, outputs, many):

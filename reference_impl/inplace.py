@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from reference_impl.errors import (LeafWrittenInPlace, ShapeMismatch, ViewOfLeafWritten,
-                                   ViewWriteForbidden, shape_text)
+from reference_impl.errors import (
+    LeafWrittenInPlace,
+    ShapeMismatch,
+    ViewOfLeafWritten,
+    ViewWriteForbidden,
+    shape_text,
+)
 from reference_impl.grad_mode import state
 from reference_impl.graph import Node, gradient_edge, make_node, save_result
 from reference_impl.overlap import check_internal, check_partial

@@ -1,15 +1,27 @@
 """What a tensor tells about itself, and its exchange with Python and NumPy."""
 
 import warnings
+import weakref
 
 import numpy as np
 
 from reference_impl import creation
 from reference_impl import dtypes as dt
-from reference_impl.errors import GradDtype, GradMismatch, NoGradRequired, NotLeaf, NotScalar
+from reference_impl.errors import (
+    ArgumentValue,
+    GradDtype,
+    GradMismatch,
+    GradRequired,
+    NoGradRequired,
+    NotLeaf,
+    NotScalar,
+    ViewWriteForbidden,
+)
 from reference_impl.geometry import is_contiguous as row_major
 from reference_impl.geometry import wrap_dim
 from reference_impl.graph import gradient_edge
+from reference_impl.hooks import HookTable, add_hook
+from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
 from reference_impl.tensor import Size, Tensor
 from reference_impl.viewing import detached
@@ -134,12 +146,6 @@ def _is_view(self):
     return self._view is not None
 
 
-@member
-@property
-def retains_grad(self):
-    return self._retains
-
-
 def _get_grad(self):
     if self._grad is None and not self.is_leaf and not self._retains:
         warnings.warn(
@@ -194,9 +200,7 @@ def requires_grad_(self, requires_grad=True):
     return self
 
 
-@member
-def detach(self):
-    return detached(self)
+composite("detach", lambda self: detached(self))
 
 
 def _get_data(self):
@@ -251,7 +255,36 @@ def _number(kind):
     return convert
 
 
-Tensor.__float__, Tensor.__int__, Tensor.__complex__ = _number(float), _number(int), _number(complex)
+Tensor.__float__, Tensor.__complex__ = _number(float), _number(complex)
+
+
+@member
+def __int__(self):
+    if self._array.size != 1:
+        raise ArgumentValue("only one element tensors can be converted to Python scalars")
+    return int(self.item())
+
+
+Tensor.__array_priority__ = 1000        # NumPy's operators yield to ours
+
+
+@member
+def __array__(self, dtype=None, copy=None):
+    array = self.numpy()
+    if dtype is None or array.dtype == dtype:
+        return array.copy() if copy else array
+    return array.astype(dtype)
+
+
+@member
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    """What NumPy functions return for tensors: a tensor on the result's memory.
+
+    Booleans come back as uint8, as in torch.
+    """
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    return creation.from_numpy(np.asarray(array))
 
 
 @member
@@ -281,6 +314,68 @@ def type(self, dtype=None):
     if dtype is None:
         return f"torch.{self.dtype.scalar_name}Tensor"
     return self.to(dtype)
+
+
+for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
+    if _to is not dt.exact:
+        setattr(Tensor, {"complex64": "cfloat", "complex128": "cdouble"}.get(_name, _name),
+                (lambda to: lambda self, memory_format=None: self.to(to))(_to))
+for _name in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
+              "float32", "float64"):
+    delattr(Tensor, _name)              # torch spells these byte, char, short, int, long, ...
+Tensor.byte = lambda self: self.to(dt.uint8)
+Tensor.char = lambda self: self.to(dt.int8)
+Tensor.type_as = lambda self, other: self.to(other.dtype)
+Tensor.cpu = lambda self, memory_format=None: self
+Tensor.is_set_to = lambda self, other: (
+    self._storage is other._storage and self._geometry == other._geometry)
+
+
+@member
+def detach_(self):
+    """Forget the history, in place. Refused for views."""
+    if self._view is not None and self._view.base.requires_grad:
+        raise ViewWriteForbidden("Can't detach views in-place. Use detach() instead.")
+    self._node, self._nr, self._leaf_grad = None, 0, False
+    return self
+
+
+@member
+def retain_grad(self):
+    """Let backward fill `.grad` although this is no leaf. Raises GradRequired."""
+    if not self.requires_grad:
+        raise GradRequired("can't retain_grad on Tensor that has requires_grad=False")
+    if self.is_leaf or self._retains:
+        return
+    self._retains = True
+    node, nr = gradient_edge(self)
+    node.retained = node.retained or {}
+    node.retained[nr] = weakref.ref(self)
+
+
+@member
+@property
+def retains_grad(self):
+    return self._retains
+
+
+@member
+def register_hook(self, hook):
+    """Call `hook(grad)` whenever a gradient of this tensor is computed; it may return another."""
+    if not self.requires_grad:
+        raise GradRequired("cannot register a hook on a tensor that doesn't require gradient")
+    node, nr = gradient_edge(self)
+    node.tensor_hooks = node.tensor_hooks or {}
+    return add_hook(node.tensor_hooks.setdefault(nr, HookTable()), hook)
+
+
+@member
+def register_post_accumulate_grad_hook(self, hook):
+    """Call `hook(tensor)` after a leaf's `.grad` was added to."""
+    if not self.requires_grad or not self.is_leaf:
+        raise GradRequired("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    self._hooks = self._hooks if self._hooks is not None else HookTable()
+    return add_hook(self._hooks, hook)
 
 
 @member

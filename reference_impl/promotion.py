@@ -5,7 +5,7 @@ tensors with dimensions, zero-dim tensors, Python numbers; a lower class changes
 when its category (bool < integer < floating < complex) is higher.
 """
 
-from functools import lru_cache
+from functools import lru_cache, cache
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from reference_impl.errors import CastRefused, Domain
 NUMBER = (int, float, complex, np.generic)
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote_types(type1, type2):
     """The smallest dtype to which both convert. Raises Domain for wide unsigned with integers."""
     a, b = type1, type2
@@ -63,7 +63,7 @@ def number_dtype(value):
     return dt.get_default_dtype()
 
 
-@lru_cache(maxsize=None)
+@cache
 def combine_classes(higher, lower):
     """dtype when `lower` comes from a class of less weight (None: no operand of that class)."""
     if higher is None or lower is None:

@@ -8,7 +8,8 @@ forward   works on ndarrays, already cast as `promote` says, not broadcast, neve
           to; returns an ndarray or a tuple of them. Its parameter names and defaults are the
           public signature (torch's schema names); a ufunc has (self) or (self, other).
 inputs    the names of the tensor parameters, wherever they stand: "self", "weight?" (may be
-          None), "tensors*" (a list), "tensors*?" (a list with None). Default: (self) or (self, other) for ufuncs.
+          None), "tensors*" (a list), "tensors*?" (a list with None). Default: (self) or
+          (self, other) for ufuncs.
           All other parameters are arguments and reach forward, vjp and jvp by name, unchanged
           (dtype= is a reference_impl dtype: `.np` is NumPy's).
 vjp       (ct, ins, y, **args) -> list with one cotangent per input (None: no gradient; for a
@@ -122,7 +123,7 @@ class Rule:
 def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", saves=None,
          inplace=False, method=True, function=True, node=None, layout=None, numbers=None,
          varargs=None, differentiable=None, unpromoted=(), accepts="",
-         accepts_each=False):
+         accepts_each=False, helper=False):
     """Register one operation (see the module's text) and return its function.
 
     Raises ValueError for a wrong declaration.
@@ -138,7 +139,7 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
                 parameters, signature, inplace, node or node_name(name), layout,
                 promote in BROADCASTING if numbers is None else numbers, varargs, differentiable,
                 tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()), accepts_each)
-    return _register(made, method, function)
+    return _register(made, method, function, helper)
 
 
 def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), method=True,

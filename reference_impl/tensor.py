@@ -114,7 +114,10 @@ def from_result(raw, inputs, layout, operands):
         if not all(o._size == size and o._stride == contiguous_stride(size) for o in operands):
             stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
             if not is_contiguous(size, stride):
-                return make_tensor(_with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+                return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if layout == "keep" and raw.flags.owndata | (raw.base is not None and raw.base.flags.owndata):
+        width = raw.itemsize
+        return make_tensor(raw, dt.BY_NUMPY[raw.dtype], tuple(s // width for s in raw.strides))
     if not raw.flags.c_contiguous or (raw.base is not None and _shares(raw, inputs)) or any(
             raw is a for a in inputs):
         raw = raw.copy(order="C")
@@ -129,7 +132,7 @@ def _is_object(raw):
     return not isinstance(raw, (bool, int, float, complex, np.generic))
 
 
-def _with_stride(raw, stride):
+def with_stride(raw, stride):
     """A copy of `raw` in dense memory with these strides."""
     order = sorted(range(raw.ndim), key=lambda d: (-stride[d], d))
     back = np.argsort(order)

@@ -1,14 +1,37 @@
-"""Views: chapter "Tensor Views". Each line computes strides; sharing memory is viewing.py's job."""
+"""Views: chapter "Tensor Views". Each rule computes where the elements of the result lie; sharing
+memory and history is viewing.py's work. Functions made of them are in shapes.py."""
 
 import numpy as np
 
-from reference_impl.errors import (Domain, IndexOutOfRange, ShapeMismatch, ViewImpossible,
-                                   shape_text)
-from reference_impl.geometry import (infer_size, numel, view_stride, wrap_dim, wrap_dims)
-from reference_impl.rule import composite, rule, view_rule
+from reference_impl.errors import (
+    Argument,
+    DimCount,
+    DimRepeated,
+    IndexOutOfRange,
+    NoDimension,
+    RangeExceeded,
+    ShapeMismatch,
+    ViewImpossible,
+    shape_text,
+)
+from reference_impl.geometry import infer_size, numel, view_stride, wrap_dim, wrap_dims
+from reference_impl.rule import OPERATIONS, view_rule
 
 
-def view_geometry(g, size):
+def call(name, *args):
+    """An operation by name: some are registered by later modules."""
+    return OPERATIONS[name].function(*args)
+
+
+def embed(ct, like, name, *args):
+    """Zeros of `like`'s shape with `ct` at the place that the view `name(*args)` shows."""
+    from reference_impl.creation import zeros
+    whole = zeros(like.shape, dtype=ct.dtype)
+    call(name, whole, *args).copy_(ct)
+    return whole
+
+
+def viewed(g, size):
     size = infer_size(size, numel(g.size))
     stride = view_stride(g.size, g.stride, size)
     if stride is None:
@@ -23,7 +46,9 @@ def permuted(g, dims):
         raise ShapeMismatch("permute(sparse_coo): number of dimensions in the tensor input does "
                             "not match the length of the desired ordering of dimensions i.e. "
                             f"input.dim() = {g.ndim} is not equal to len(dims) = {len(dims)}")
-    dims = wrap_dims(dims, g.ndim) if g.ndim else ()
+    dims = tuple(wrap_dim(d, g.ndim) for d in dims)
+    if len(set(dims)) != len(dims):
+        raise DimRepeated("permute(): duplicate dims are not allowed.")
     return tuple(g.size[d] for d in dims), tuple(g.stride[d] for d in dims), g.offset
 
 
@@ -41,11 +66,11 @@ def swapped(g, dim0, dim1):
 
 def matrix_transposed(g):
     if g.ndim > 2:
-        raise ShapeMismatch(f"t() expects a tensor with <= 2 dimensions, but self is {g.ndim}D")
-    return (g.size[::-1], g.stride[::-1], g.offset)
+        raise DimCount(f"t() expects a tensor with <= 2 dimensions, but self is {g.ndim}D")
+    return g.size[::-1], g.stride[::-1], g.offset
 
 
-def expanded(g, size, implicit=False):
+def expanded(g, size, *, implicit=False):
     size = tuple(int(n) for n in size)
     lead = len(size) - g.ndim
     if lead < 0:
@@ -53,125 +78,283 @@ def expanded(g, size, implicit=False):
             f"expand(torch.FloatTensor{{{shape_text(g.size)}}}, size={shape_text(size)}): the "
             f"number of sizes provided ({len(size)}) must be greater or equal to the number of "
             f"dimensions in the tensor ({g.ndim})")
-    new_size, new_stride = [], []
-    for i, n in enumerate(size):
+    new_size, new_stride = list(size), [0] * len(size)
+    for i in range(len(size) - 1, -1, -1):
+        n = size[i]
         if i < lead:
             if n < 0:
                 raise ShapeMismatch(f"The expanded size of the tensor ({n}) isn't allowed in a "
                                     f"leading, non-existing dimension {i}")
-            new_size.append(n)
-            new_stride.append(0)
-            continue
-        old, step = g.size[i - lead], g.stride[i - lead]
-        n = old if n == -1 else n
-        if old not in (1, n):
+            old = 1
+            step = new_size[i + 1] * new_stride[i + 1] if i + 1 < len(size) else 1
+        else:
+            old, step = g.size[i - lead], g.stride[i - lead]
+            n = old if n == -1 else n
+        if n < 0 or old not in (1, n):
             raise ShapeMismatch(
                 f"The expanded size of the tensor ({n}) must match the existing size ({old}) at "
                 f"non-singleton dimension {i}.  Target sizes: {shape_text(size)}.  Tensor sizes: "
                 f"{shape_text(g.size)}")
-        new_size.append(n)
-        new_stride.append(step if n == old else 0)
-    for i in range(lead):                 # a new dimension of size 1 spans what follows it
-        if new_size[i] == 1:
-            new_stride[i] = 0
+        new_size[i], new_stride[i] = n, step if n == old else 0
     return tuple(new_size), tuple(new_stride), g.offset
 
 
-def squeezed(g, dim=None):
-    drop = set(wrap_dims(dim, g.ndim)) if dim is not None else set(range(g.ndim))
-    if isinstance(dim, (tuple, list)) and not dim:
-        drop = set()
+def without(g, drop):
     keep = [i for i in range(g.ndim) if i not in drop or g.size[i] != 1]
     return tuple(g.size[i] for i in keep), tuple(g.stride[i] for i in keep), g.offset
+
+
+def squeezed_dims(g, dim):
+    return without(g, wrap_dims(dim, g.ndim) if len(dim) else ())
 
 
 def unsqueezed(g, dim):
     dim = wrap_dim(dim, g.ndim + 1)
     step = 1 if dim >= g.ndim else g.size[dim] * g.stride[dim]
-    return (g.size[:dim] + (1,) + g.size[dim:], g.stride[:dim] + (step,) + g.stride[dim:], g.offset)
+    return g.size[:dim] + (1,) + g.size[dim:], g.stride[:dim] + (step,) + g.stride[dim:], g.offset
 
 
 def selected(g, dim, index):
     if g.ndim == 0:
-        raise IndexOutOfRange("select() cannot be applied to a 0-dim tensor.")
-    dim, n = wrap_dim(dim, g.ndim), None
+        raise NoDimension("select() cannot be applied to a 0-dim tensor.")
+    dim = wrap_dim(dim, g.ndim)
     n = g.size[dim]
     if not -n <= index < n:
         raise IndexOutOfRange(f"select(): index {index} out of range for tensor of size "
                               f"{shape_text(g.size)} at dimension {dim}")
-    index %= n
     return (g.size[:dim] + g.size[dim + 1:], g.stride[:dim] + g.stride[dim + 1:],
-            g.offset + index * g.stride[dim])
+            g.offset + index % n * g.stride[dim])
 
 
 def sliced(g, dim=0, start=None, end=None, step=1):
     if g.ndim == 0:
-        raise ShapeMismatch("slice() cannot be applied to a 0-dim tensor.")
-    if step <= 0:
-        raise Domain("slice step must be positive")
+        raise NoDimension("slice() cannot be applied to a 0-dim tensor.")
     dim = wrap_dim(dim, g.ndim)
+    if step <= 0:
+        raise Argument("slice step must be positive")
     n = g.size[dim]
     start, end, _ = slice(start, end).indices(n)
-    end = max(start, end)
-    count = -((start - end) // step)
-    size = g.size[:dim] + (count,) + g.size[dim + 1:]
-    stride = g.stride[:dim] + (g.stride[dim] * step,) + g.stride[dim + 1:]
-    return size, stride, g.offset + start * g.stride[dim]
+    count = -((start - max(start, end)) // step)
+    return (g.size[:dim] + (count,) + g.size[dim + 1:],
+            g.stride[:dim] + (g.stride[dim] * step,) + g.stride[dim + 1:],
+            g.offset + start * g.stride[dim])
 
 
-def embed_slice(ct, like, dim, start, end, step):
-    """Zeros of `like`'s shape with `ct` where slice() took it from."""
-    whole = like_zeros(ct, like)
-    whole.slice(dim, start, end, step).copy_(ct)
-    return whole
+def narrowed(input, dim, start, length):
+    """The part [start, start + length) of a dimension, a view."""
+    if input.ndim == 0:
+        raise DimCount("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise Argument("narrow(): length must be non-negative.")
+    n, start = input._size[wrap_dim(dim, input.ndim)], int(start)
+    if not -n <= start <= n:
+        raise IndexOutOfRange(f"start out of range (expected to be in range of [-{n}, {n}], but "
+                              f"got {start})")
+    start = start + n if start < 0 else start
+    if start + length > n:
+        raise RangeExceeded(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    return call("slice", input, dim, start, start + length, 1)
 
 
-def like_zeros(ct, like):
-    from reference_impl.creation import zeros
-    return zeros(like.shape, dtype=ct.dtype)
+def on_diagonal(g, offset=0, dim1=0, dim2=1):
+    a, b = wrap_dim(dim1, g.ndim), wrap_dim(dim2, g.ndim)
+    if a == b:
+        raise DimRepeated(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rows, columns = g.size[a], g.size[b]
+    count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    shift = offset * g.stride[b] if offset >= 0 else -offset * g.stride[a]
+    rest = [i for i in range(g.ndim) if i not in (a, b)]
+    return (tuple(g.size[i] for i in rest) + (count,),
+            tuple(g.stride[i] for i in rest) + (g.stride[a] + g.stride[b],),
+            g.offset + (shift if count else 0))
 
 
-def embed(ct, like, view):
-    """Zeros of `like`'s shape with `ct` at the place that `view` shows."""
-    whole = like_zeros(ct, like)
-    view(whole).copy_(ct)
-    return whole
+def unfolded(g, dimension, size, step):
+    dim = wrap_dim(dimension, g.ndim)
+    n, stride = (g.size[dim], g.stride[dim]) if g.ndim else (1, 1)
+    if size < 0:
+        raise Argument(f"size is {size} but must be >= 0")
+    if size > n:
+        raise Argument(f"maximum size for tensor at dimension {dim} is {n} but size is {size}")
+    if step <= 0:
+        raise Argument(f"step is {step} but must be > 0")
+    count = (n - size) // step + 1
+    if not g.ndim:
+        return (size,), (1,), g.offset
+    return (g.size[:dim] + (count,) + g.size[dim + 1:] + (size,),
+            g.stride[:dim] + (step * stride,) + g.stride[dim + 1:] + (stride,), g.offset)
 
 
-view_rule("view", view_geometry, varargs="size",
+def split_evenly(g, split_size, dim=0):
+    if g.ndim == 0:
+        raise DimCount("split expects at least a 1-dimensional tensor")
+    n = g.size[wrap_dim(dim, g.ndim)]
+    if split_size < 0:
+        raise Argument(f"split expects split_size be non-negative, but got split_size={split_size}")
+    if split_size == 0 and n:
+        raise Argument("split_size can only be 0 if dimension size is 0, but got dimension size of "
+                       f"{n}")
+    count = max(-(-n // split_size), 1) if split_size else 1
+    return [sliced(g, dim, i * split_size, (i + 1) * split_size if split_size else None)
+            for i in range(count)]
+
+
+def split_by_sizes(g, split_size, dim=0):
+    if g.ndim == 0:
+        raise DimCount("split expects at least a 1-dimensional tensor")
+    dim = wrap_dim(dim, g.ndim)
+    sizes, n = tuple(int(s) for s in split_size), g.size[dim]
+    if any(s < 0 for s in sizes):
+        raise Argument("split_with_sizes expects split_sizes have only non-negative entries, but "
+                       f"got split_sizes={shape_text(sizes)}")
+    if sum(sizes) != n:
+        raise ShapeMismatch(f"split_with_sizes expects split_sizes to sum exactly to {n} (input "
+                            f"tensor's size at dimension {dim}), but got "
+                            f"split_sizes={shape_text(sizes)}")
+    ends = np.cumsum(sizes, dtype=int)
+    return [sliced(g, dim, int(e) - s, int(e)) for s, e in zip(sizes, ends, strict=True)]
+
+
+def unbound(g, dim=0):
+    if g.ndim == 0:
+        raise NoDimension("Dimension specified as 0 but tensor has no dimensions")
+    dim = wrap_dim(dim, g.ndim)
+    return [selected(g, dim, i) for i in range(g.size[dim])]
+
+
+def strided(g, size, stride, storage_offset=None):
+    size, stride = tuple(map(int, size)), tuple(map(int, stride))
+    if len(size) != len(stride):
+        raise ShapeMismatch("mismatch in length of strides and shape")
+    if any(s < 0 for s in stride):
+        raise Argument("as_strided: Negative strides are not supported at the moment, got "
+                       f"strides: {shape_text(stride)}")
+    offset = g.offset if storage_offset is None else int(storage_offset)
+    if offset < 0:
+        raise Argument(f"Tensor: invalid storage offset {offset}")
+    return size, stride, offset
+
+
+def addresses(size, stride, offset):
+    """Position in the storage of every element, as an array of shape `size`."""
+    out = np.full(size, offset, np.int64)
+    for d, (n, step) in enumerate(zip(size, stride, strict=True)):
+        out += (np.arange(n) * step).reshape((n,) + (1,) * (len(size) - d - 1))
+    return out
+
+
+def strided_vjp(ct, ins, y, size, stride, storage_offset):
+    """Through the storage: cotangents of elements at one address are added, and the sum is shared
+    evenly among the elements of the input that lie there."""
+    x = ins[0]
+    offset = x._offset if storage_offset is None else storage_offset
+    source = addresses(x._size, x._stride, x._offset)
+    target = addresses(size, stride, offset)
+    length = int(max(source.max(initial=-1), target.max(initial=-1))) + 1
+    whole = call("_scatter_positions", ct, target, (length,))
+    count = np.bincount(source.reshape(-1), minlength=length)
+    got = call("_gather_positions", whole, source)
+    return [got / call("from_array", count[source], ct.dtype) if (count > 1).any() else got]
+
+
+def unfold_vjp(ct, ins, y, dimension, size, step):
+    shape = ins[0]._size
+    places = np.arange(numel(shape)).reshape(shape)
+    if not shape:
+        return [ct.reshape(()) if size else ct.sum()]
+    windows = np.lib.stride_tricks.sliding_window_view(places, size, dimension) if size else (
+        np.empty(ct.shape, int))
+    if size:
+        windows = windows[(slice(None),) * (dimension % len(shape)) + (slice(None, None, step),)]
+    return [call("_scatter_positions", ct, windows, shape)]
+
+
+view_rule("view", viewed, varargs="size",
           vjp=lambda ct, ins, y, size: [ct.reshape(ins[0].shape)])
-view_rule("alias", lambda g: g, function=False, method=False, vjp=lambda ct, ins, y: [ct])
-view_rule("t", matrix_transposed, vjp=lambda ct, ins, y: [ct.t()], node="TBackward0")
+view_rule("alias", lambda g: g, function=False, method=False, helper=True,
+          vjp=lambda ct, ins, y: [ct])
+view_rule("t", matrix_transposed, vjp=lambda ct, ins, y: [ct.t()])
 view_rule("transpose", swapped,
           vjp=lambda ct, ins, y, dim0, dim1: [ct.transpose(dim0, dim1)])
 view_rule("permute", permuted, varargs="dims",
           vjp=lambda ct, ins, y, dims: [ct.permute(inverse(dims, ins[0].ndim))])
-view_rule("expand", expanded, varargs="size", vjp=lambda ct, ins, y, size, implicit: [ct])
-view_rule("squeeze", squeezed, vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
+view_rule("expand", expanded, varargs="size", function=False,
+          vjp=lambda ct, ins, y, size, implicit: [ct])
+view_rule("squeeze", lambda g: without(g, range(g.ndim)),
+          vjp=lambda ct, ins, y: [ct.reshape(ins[0].shape)])
+view_rule("squeeze.dim", lambda g, dim: without(g, (wrap_dim(dim, g.ndim),)),
+          node="SqueezeBackward1", vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
+view_rule("squeeze.dims", squeezed_dims, node="SqueezeBackward2",
+          vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
 view_rule("unsqueeze", unsqueezed, vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
-view_rule("select", selected, vjp=lambda ct, ins, y, dim, index:
-          [embed(ct, ins[0], lambda w: w.select(dim, index))])
-view_rule("slice", sliced, vjp=lambda ct, ins, y, dim, start, end, step:
-          [embed(ct, ins[0], lambda w: w.slice(dim, start, end, step))], function=False)
-
-rule("clone", lambda self, *, memory_format=None: self, inputs=("self",), layout="elementwise",
-     vjp=lambda ct, ins, y, memory_format: [ct], jvp="linear")
-
-
-def reshape(input, *shape):
-    """A view where strides allow, otherwise a copy."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = shape[0]
-    size = infer_size(shape, numel(input._size))
-    if view_stride(input._size, input._stride, size) is not None:
-        return input.view(size)
-    return input.contiguous().view(size)
+view_rule("select", selected,
+          vjp=lambda ct, ins, y, dim, index: [embed(ct, ins[0], "select", dim, index)])
+view_rule("slice", sliced, function=False, method=False,
+          vjp=lambda ct, ins, y, dim, start, end, step:
+          [embed(ct, ins[0], "slice", dim, start, end, step)])
+view_rule("diagonal", on_diagonal, vjp=lambda ct, ins, y, offset, dim1, dim2:
+          [embed(ct, ins[0], "diagonal", offset, dim1, dim2)])
+view_rule("unfold", unfolded, function=False, vjp=unfold_vjp)
+view_rule("split", split_evenly,
+          vjp=lambda ct, ins, y, split_size, dim: [call("cat", ct, dim)])
+view_rule("split.sizes", split_by_sizes, node="SplitWithSizesBackward0",
+          vjp=lambda ct, ins, y, split_size, dim: [call("cat", ct, dim)])
+view_rule("unbind", unbound, vjp=lambda ct, ins, y, dim: [call("stack", ct, dim)])
+view_rule("as_strided", strided, vjp=strided_vjp,
+          jvp=lambda t, ins, y, **args: strided_jvp(t[0], ins[0], y))
 
 
-def contiguous(input, memory_format=None):
-    """The tensor itself when it is row-major, else a row-major copy."""
-    return input if input.is_contiguous() else input.clone(memory_format="contiguous")
+def strided_jvp(t, x, y):
+    """The tangent read through the storage as the result reads the primal."""
+    source = addresses(x._size, x._stride, x._offset)
+    target = addresses(y._size, y._stride, y._offset)
+    length = int(max(source.max(initial=-1), target.max(initial=-1))) + 1
+    where = np.zeros(length, np.int64)
+    where[source.reshape(-1)] = np.arange(source.size)
+    return call("_gather_positions", t, where[target])
 
 
-composite("reshape", reshape)
-composite("contiguous", contiguous, function=False)
+def bytes_viewed(input, dtype):
+    """The same bytes read as another dtype. The last dimension shrinks or grows."""
+    from reference_impl.tensor import make_alias
+    from reference_impl.viewing import ViewInfo
+    old, new = input.dtype.itemsize, dtype.itemsize
+    size, stride, offset = list(input._size), list(input._stride), input._offset
+    if old != new:
+        _check_resize(input, dtype, old, new)
+        if old > new:
+            factor = old // new
+            size[-1] *= factor
+            stride = [s * factor for s in stride[:-1]] + [1]
+            offset *= factor
+        else:
+            factor = new // old
+            size[-1] //= factor
+            stride = [s // factor for s in stride[:-1]] + [1]
+            offset //= factor
+    out = make_alias(input._storage, dtype, tuple(size), tuple(stride), offset, input._counter)
+    base = input if input._view is None else input._view.base
+    out._view = ViewInfo(base, None, out._counter.value, "normal")
+    return out
+
+
+def _check_resize(x, dtype, old, new):
+    names = f"{x.dtype.scalar_name} as {dtype.scalar_name} (different element sizes)"
+    if not x._size:
+        raise ShapeMismatch(f"self.dim() cannot be 0 to view {names}")
+    if x._stride[-1] != 1:
+        raise ViewImpossible(f"self.stride(-1) must be 1 to view {names}, but got "
+                             f"{x._stride[-1]}")
+    if new > old:
+        factor = new // old
+        if x._size[-1] % factor:
+            raise ShapeMismatch(f"self.size(-1) must be divisible by {factor} to view {names}, but "
+                                f"got {x._size[-1]}")
+        if x._offset % factor:
+            raise ViewImpossible(f"self.storage_offset() must be divisible by {factor} to view "
+                                 f"{names}, but got {x._offset}")
+        for d, s in enumerate(x._stride[:-1]):
+            if s % factor:
+                raise ViewImpossible(f"self.stride({d}) must be divisible by {factor} to view "
+                                     f"{names}, but got {s}")
+

@@ -1,0 +1,194 @@
+"""Shape functions made of views: reshape, flatten, chunk, movedim and the like. They have no node
+of their own in the graph; whether they copy follows from the strides."""
+
+import itertools
+import warnings
+
+from reference_impl.dtypes import dtype as dtype_class
+from reference_impl.errors import (
+    Argument,
+    DimCount,
+    DimRepeated,
+    ShapeMismatch,
+    shape_text,
+)
+from reference_impl.formats import check_format, contiguous_format, preserve_format
+from reference_impl.geometry import infer_size, is_contiguous, numel, view_stride, wrap_dim
+from reference_impl.rule import composite, rule
+from reference_impl.tensor import Tensor
+from reference_impl.views import bytes_viewed, call, narrowed
+
+rule("clone", lambda self, *, memory_format=None: self, inputs=("self",),
+     layout=lambda memory_format: "elementwise" if memory_format in (None, preserve_format)
+     else "contiguous",
+     vjp=lambda ct, ins, y, memory_format: [ct], jvp="linear")
+
+
+def sizes_of(sizes):
+    """Sizes given loose or as one sequence."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    return tuple(int(n) for n in sizes)
+
+
+def reshape(input, *shape, **named):
+    """A view where strides allow one, otherwise a copy. Raises ShapeMismatch."""
+    size = infer_size(sizes_of(shape or (named.pop("shape"),)), input.numel())
+    if view_stride(input._size, input._stride, size) is not None:
+        return input.view(size)
+    return input.clone(memory_format=contiguous_format).view(size)
+
+
+def contiguous(input, memory_format=contiguous_format):
+    """The tensor itself when it is row-major, else a row-major copy."""
+    check_format(memory_format)
+    if is_contiguous(input._size, input._stride):
+        return input
+    return input.clone(memory_format=contiguous_format)
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """Dimensions start_dim to end_dim as one; the tensor itself when that changes nothing."""
+    ndim = input.ndim
+    start, end = wrap_dim(start_dim, ndim), wrap_dim(end_dim, ndim)
+    if start > end:
+        raise Argument("flatten() has invalid args: start_dim cannot come after end_dim")
+    if ndim == 0:
+        return input.reshape((1,))
+    if start == end:
+        return input
+    size = input._size
+    return input.reshape(size[:start] + (numel(size[start:end + 1]),) + size[end + 1:])
+
+
+def ravel(input):
+    """All elements in one dimension, contiguous."""
+    return input.contiguous().view(-1)
+
+
+def unflatten(input, dim, sizes):
+    """One dimension as several. Raises ShapeMismatch."""
+    dim = wrap_dim(dim, input.ndim)
+    sizes = sizes_of((sizes,))
+    if not sizes:
+        raise Argument("unflatten: sizes must be non-empty")
+    size = input._size
+    try:
+        sizes = infer_size(sizes, size[dim])
+    except ShapeMismatch:
+        raise ShapeMismatch(f"unflatten: Provided sizes {shape_text(sizes)} don't multiply up to "
+                            f"the size of dim {dim} ({size[dim]}) in the input tensor") from None
+    return input.view(size[:dim] + sizes + size[dim + 1:])
+
+
+def swapaxes(input, axis0, axis1):
+    return input.transpose(axis0, axis1)
+
+
+def movedim(input, source, destination):
+    """Dimensions `source` moved to `destination`, the others kept in order."""
+    source = (source,) if isinstance(source, int) else tuple(source)
+    destination = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(source) != len(destination):
+        raise ShapeMismatch(
+            f"movedim: Invalid source or destination dims: source ({shape_text(source)} dims) "
+            f"should contain the same number of dims as destination ({shape_text(destination)} "
+            "dims)")
+    ndim = input.ndim
+    from_, to = [wrap_dim(d, ndim) for d in source], [wrap_dim(d, ndim) for d in destination]
+    for name, dims, given in (("source", from_, source), ("destination", to, destination)):
+        if len(set(dims)) != len(dims):
+            raise DimRepeated(f"movedim: repeated dim in `{name}` ({shape_text(given)})")
+    order = [None] * ndim
+    for d, place in zip(from_, to, strict=True):
+        order[place] = d
+    rest = iter(d for d in range(ndim) if d not in from_)
+    return input.permute([next(rest) if d is None else d for d in order])
+
+
+def chunk(input, chunks, dim=0):
+    """At most `chunks` views of equal size, the last one smaller."""
+    if input.ndim == 0:
+        raise DimCount("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise Argument(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = input._size[wrap_dim(dim, input.ndim)]
+    if n == 0:
+        return input.split([0] * chunks, dim)
+    return input.split(-(-n // chunks), dim)
+
+
+def tensor_split(input, indices_or_sections, dim=0):
+    """Views at given borders, or `sections` views of nearly equal size."""
+    if input.ndim == 0:
+        raise DimCount("tensor_split expected at least a 1-dimensional tensor, but got a tensor "
+                       "with 0 dims")
+    n = input._size[wrap_dim(dim, input.ndim)]
+    cut = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else (
+        indices_or_sections)
+    if isinstance(cut, int):
+        if cut <= 0:
+            raise Argument(f"number of sections must be larger than 0, got {cut}")
+        small, extra = divmod(n, cut)
+        ends, total = [], 0
+        for i in range(cut - 1):
+            total += small + (i < extra)
+            ends.append(total)
+        cut = ends
+    borders = [None, *cut, None]
+    return tuple(call("slice", input, dim, a, b, 1)
+                 for a, b in itertools.pairwise(borders))
+
+
+def matrix_transpose(input, name="mT"):
+    if input.ndim < 2:
+        raise DimCount(f"tensor.{name} is only supported on matrices or batches of matrices. Got "
+                       f"{input.ndim}-D tensor.")
+    return input.transpose(-2, -1)
+
+
+def all_reversed(input):
+    if input.ndim not in (0, 2):
+        warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their "
+                      "shape is deprecated and it will throw an error in a future release.",
+                      UserWarning, stacklevel=2)
+    return input.permute(tuple(range(input.ndim - 1, -1, -1)))
+
+
+def hermitian(input):
+    if input.ndim not in (0, 2):
+        raise DimCount("tensor.H is only supported on matrices (2-D tensors). Got "
+                       f"{input.ndim}-D tensor. For batches of matrices, consider using tensor.mH")
+    return input.conj() if input.ndim == 0 else input.transpose(0, 1).conj()
+
+
+def adjoint(input):
+    """Conjugate transpose of the last two dimensions."""
+    return matrix_transpose(input, "adjoint()").conj()
+
+
+def view(self, *size, dtype=None):
+    """view(sizes) or view(dtype)."""
+    if size and isinstance(size[0], dtype_class):
+        dtype = size[0]
+    return bytes_viewed(self, dtype) if dtype is not None else _view_sizes(self, *size)
+
+
+_view_sizes = Tensor.view
+for _name, _function in (("reshape", reshape), ("flatten", flatten), ("ravel", ravel),
+                         ("unflatten", unflatten), ("swapaxes", swapaxes), ("movedim", movedim),
+                         ("chunk", chunk), ("narrow", narrowed)):
+    composite(_name, _function)
+composite("contiguous", contiguous, function=False)
+for _name, _function in (("swapdims", swapaxes), ("moveaxis", movedim), ("adjoint", adjoint),
+                         ("tensor_split", tensor_split)):
+    composite(_name, _function, helper=True)
+for _name, _function in (("view_as", lambda self, other: self.view(other._size)),
+                         ("expand_as", lambda self, other: self.expand(other._size)),
+                         ("reshape_as", lambda self, other: self.reshape(other._size))):
+    composite(_name, _function, function=False, helper=True)
+composite("split_with_sizes", lambda self, split_sizes, dim=0: self.split(split_sizes, dim),
+          helper=True)
+Tensor.view = view
+Tensor.T, Tensor.mT = property(all_reversed), property(matrix_transpose)
+Tensor.H, Tensor.mH = property(hermitian), property(adjoint)
