@@ -96,7 +96,13 @@ def bind(rule, args, kwargs, strict):
         elif value is NO_DEFAULT:
             raise ArgumentType(f"{rule.public_name}() missing 1 required positional arguments: "
                                f'"{_public(rule.names[i])}"')
-        elif kind != "argument" and not _is_input(rule, kind, value, strict):
+        elif kind == "argument":
+            wanted = rule.parameters[i].type
+            if wanted is not None and not isinstance(value, wanted):
+                if wanted is not int or not isinstance(value, np.integer):
+                    raise _wrong(rule, i, value)
+                values[i] = int(value)
+        elif not _is_input(rule, kind, value, strict):
             raise _wrong(rule, i, value)
     return values
 
@@ -138,8 +144,13 @@ def _wrong(rule, i, value):
 
 
 def wrap_number(value, dtype=None):
-    """A Python number as a zero-dim tensor that yields in promotion."""
-    own = number_dtype(value)
+    """A Python number as a zero-dim tensor that yields in promotion.
+
+    Its digits are kept in double, although it counts as the default dtype: 0.3 times a float64
+    tensor is not 0.3 rounded to float32 times it.
+    """
+    own = {dt.FLOAT: dt.float64, dt.COMPLEX: dt.complex128}.get(
+        number_dtype(value).category, number_dtype(value))
     made = make_tensor(np.array(value, own.np), own)
     made._wrapped = True
     return made
