@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from conformance.specs import OpSpec, Scenario, Specs
 from conformance.verdicts import Answer, Finding, Verdict
 from reports.bits import annotate
+from reports.contents import UNASKED, Contents
 
 # Verdict -> (sign in its mark, "" where the mark is a drawn shape; meaning for people).
 # Those that fail the gate have letters.
@@ -28,27 +28,6 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     Verdict.NOT_RUN: ("", "no such device, library or time"),
     Verdict.CONFORMS: ("", "within the bound at every element compared"),
 }
-# Neither says anything about the library's behaviour, so they are no question it was asked.
-UNASKED = frozenset({Verdict.NOT_APPLICABLE, Verdict.NOT_RUN})
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a run left in its store.
-
-    meta: "seed", "tier", "packages" (name -> version), "complete", "planned" and "answered"
-    (units), "not_run" (backend -> reason). backends: dicts with "name", "version", "device",
-    "options". records: JSON dicts with a "kind". times: seconds by `wall_s`, `library_s`,
-    `reference_s`, `harness_s`.
-    """
-
-    meta: Mapping[str, Any]
-    backends: tuple[Mapping[str, Any], ...]
-    answers: tuple[Answer, ...]
-    findings: tuple[Finding, ...]
-    records: tuple[Mapping[str, Any], ...] = ()
-    times: Mapping[str, float] = field(default_factory=dict)
-
 
 def page(run: Contents, specs: Specs, script: Callable[[Finding, Specs], str]) -> dict[str, Any]:
     """The blocks of the page, each embedded as JSON on its own and parsed when first needed.
@@ -85,8 +64,9 @@ def summary(run: Contents) -> dict[str, Any]:
     failing = [f for f in run.findings if f.verdict.fails_gate]
     failed = sum(n for v, n in counts.items() if v.fails_gate)
     return {
-        "complete": bool(run.meta.get("complete")),
-        "passes": failed == 0 and not failing,
+        "complete": bool(run.run["complete"]),
+        "passes": not run.failures,
+        "failures": list(run.failures),
         "failed": failed,
         "failing_findings": len(failing),
         "answers": len(run.answers),
@@ -98,7 +78,7 @@ def summary(run: Contents) -> dict[str, Any]:
         ],
         "backends": [_backend_line(b, run) for b in run.backends],
         "not_run": [
-            {"name": name, "why": why} for name, why in dict(run.meta.get("not_run", {})).items()
+            {"name": name, "why": why} for name, why in run.run["not_run"].items()
         ],
     }
 
@@ -174,7 +154,7 @@ def norm_link(norm: str, norms: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _run(run: Contents) -> dict[str, Any]:
-    return {**{k: v for k, v in run.meta.items() if k != "not_run"}, "times": dict(run.times)}
+    return {**{k: _json(v) for k, v in run.run.items() if k != "not_run"}, "times": dict(run.times)}
 
 
 def _chapters(answers: Iterable[Answer], specs: Specs) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,25 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from conformance.loading import load_specs
+from conformance.storefile import write_atomically
+from reports import contents, data
+
 HERE = Path(__file__).parent
 # Order matters: all are one module in the page, and a view uses what stands before it.
 SCRIPTS = (
     "dom", "data", "route", "marks", "values", "filters", "matrix", "findings", "bounds",
     "operation", "scenarios", "promotion", "views", "run", "main",
 )  # fmt: skip
+
+
+def write_report(store: Path, path: Path) -> None:
+    """Write the page of the run in `store` (the file, or its folder) to `path`, in one step.
+
+    Raises StoreError when the store cannot be read or the page cannot be written, SpecErrors
+    when a table of `specs/` is wrong.
+    """
+    write_atomically(path, render(data.page(contents.read(store), load_specs(), _script())))
 
 
 def render(blocks: dict[str, Any]) -> str:
@@ -51,6 +65,13 @@ def embed(value: Any) -> str:
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
+
+
+def _script() -> Any:
+    """The maker of reproduction scripts, once it is there; until then the page has none."""
+    if importlib.util.find_spec("conformance.repro") is None:
+        return lambda finding, specs: ""
+    return importlib.import_module("conformance.repro").script
 
 
 def _digest(text: str) -> str:

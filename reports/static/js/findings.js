@@ -83,8 +83,8 @@ function findingView(host, id) {
       x.stance && fact("Stance", `${x.stance} – ${core.vocabulary.stances[x.stance] ?? ""}`),
       x.why && fact("Why", x.why),
       x.source && fact("Source", out(x.source)))),
-    section("Reproduce", "needs only the library", x.script ? copyable(x.script) : null,
-      h("p.fine", null, "or: ", h("code", null, `conformance repro DIR ${x.id}`))));
+    section("Reproduce", x.script ? "needs only the library" : null, x.script ? copyable(x.script) : null,
+      h("p.fine", null, h("code", null, `conformance repro DIR ${x.id}`))));
 }
 
 const fact = (name, ...value) => [h("dt", null, name), h("dd", null, ...value)];
