@@ -40,6 +40,7 @@ def seen_of(ctx: Context, comparison: Comparison) -> Seen:
     whole = tuple(w for w, on in case.points.items() if on is True)
     exact = comparison.expected if isinstance(comparison.expected, np.ndarray) else None
     common = comparison.sample.expected.common
+    aligned = False
     if elementwise(ctx.op) and arrays:
         fixed = [n.split(".")[0] in ctx.op.fixed for n, _ in case.operands()]
         with np.errstate(all="ignore"):
@@ -54,9 +55,10 @@ def seen_of(ctx: Context, comparison: Comparison) -> Seen:
         ]
         try:
             arrays = list(np.broadcast_arrays(*arrays, *literals))
+            aligned = True
         except ValueError:
             pass  # a case of shapes that do not fit has only points of the whole
-    return Seen(tuple(arrays), case.args, exact, whole)
+    return Seen(tuple(arrays), case.args, exact, whole, whole=not aligned)
 
 
 def points_of(ctx: Context, comparison: Comparison, words_: Iterable[str]) -> dict[str, Any]:

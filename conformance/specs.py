@@ -61,13 +61,26 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     norm: str = ""
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Inputs that make a whole call refused: where any element has one of the points.
+
+    Ordinary cases leave such elements out, and one case has nothing else and must be refused.
+    dtypes: word of `dtypes` or names.
+    """
+
+    points: tuple[str, ...]
+    dtypes: str | tuple[str, ...]
+    expects: str
+
+
 class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """The facts of one operation.
 
     name: of the table. schema: PyTorch's schema line. shapes: word of `shapes` that makes the
     input shapes ("same", "broadcast", …) or "calls" when only `calls` say them.
     dtypes: word of `dtypes` (a set of dtype names) or a list of names. mixed: whether pairs of
-    different dtypes, 0-dim tensors and Python scalars are crossed too (binary ops).
+    different dtypes, 0-dim tensors and Python scalars are crossed too (binary ops); "tensors"
+    where the schema takes no Python scalar in the place of a tensor.
     scalars: the tensor arguments for which a Python number may stand then.
     result: word of `results`: how the result dtype follows from the inputs; with a list, one
     word per output. args: literals crossed with `shapes`. saves: differentiable input -> what
@@ -91,10 +104,11 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     norm: str
     torch: str
     jax: str = ""
-    mixed: bool = False
+    mixed: bool | str = False
     scalars: tuple[str, ...] = ()
     args: tuple[dict[str, Any], ...] = ({},)
     calls: tuple[Call, ...] = ()
+    refuses: tuple[Refusal, ...] = ()
     errors: tuple[Call, ...] = ()
     points: tuple[str, ...] = ()
     values: str = "points"

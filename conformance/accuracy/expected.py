@@ -229,7 +229,7 @@ class Expectation:
         y, ct = expected.outputs[0], _widen_array(cotangents[0])
         results = []
         with np.errstate(all="ignore"):
-            for result in (y, y * (1 + y.dtype.type(unit))):
+            for result in (y, np.asarray(y * (1 + y.dtype.type(unit)))):
                 found = rule.vjp(from_numpy(ct.copy()), ins, from_numpy(result.copy()), **extra)
                 to_array = self.reference.to_array
                 results.append([None if g is None else to_array(g) for g in found])
@@ -254,6 +254,7 @@ def _values(observed: Any) -> Arrays | None:
 
 
 def _widen_array(array: np.ndarray) -> np.ndarray:
+    array = np.asarray(array)
     name = array.dtype.name
     return array.astype(wide_dtype(name)) if is_floating(name) or is_complex(name) else array
 

@@ -58,17 +58,10 @@ class TorchBackend(EagerBackend):
         return made.clone() if self.device == "cpu" else made.to(self.device)
 
     def to_array(self, tensor: Any) -> np.ndarray:
-        tensor = tensor.detach()
-        if tensor.is_conj():
-            tensor = tensor.resolve_conj()
-        if tensor.is_neg():
-            tensor = tensor.resolve_neg()
-        if self.device != "cpu":
-            tensor = tensor.cpu()
         if tensor.dtype is torch.bfloat16:
-            array = tensor.contiguous().view(torch.int16).numpy()
-            return array.copy().view(_BFLOAT16)
-        return tensor.numpy().copy(order="C")
+            bits = tensor.detach().clone(memory_format=torch.contiguous_format).view(torch.int16)
+            return bits.numpy(force=True).copy().view(_BFLOAT16)
+        return tensor.numpy(force=True).copy(order="C")
 
     def storage_of(self, tensor: Any) -> Any:
         return tensor.untyped_storage()._cdata

@@ -15,8 +15,15 @@ import numpy as np
 from conformance.accuracy.formats import is_complex, is_floating, is_integral, np_dtype
 from conformance.cases.case import Case, Operand
 from conformance.cases.layouts import applies
-from conformance.cases.points import core_values, fill, special_values, whole_domain
-from conformance.specs import Call, OpSpec
+from conformance.cases.points import (
+    Seen,
+    classify,
+    core_values,
+    fill,
+    special_values,
+    whole_domain,
+)
+from conformance.specs import Call, OpSpec, Refusal
 
 DTYPES = (
     "bool", "uint8", "int8", "int32", "int64",
@@ -48,11 +55,16 @@ DOMAIN_16 = ("float16", "bfloat16")
 DOMAIN_8 = ("bool", "uint8", "int8")
 
 
+def dtype_names(words: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The dtypes of a word or of several. Raises KeyError for an unknown word."""
+    if isinstance(words, str):
+        return DTYPE_SETS[words]
+    return tuple(d for word in words for d in DTYPE_SETS[word])
+
+
 def dtypes_of(op: OpSpec) -> tuple[str, ...]:
     """The dtype names of the table. Raises KeyError for an unknown word."""
-    if isinstance(op.dtypes, str):
-        return DTYPE_SETS[op.dtypes]
-    return tuple(d for word in op.dtypes for d in DTYPE_SETS[word])
+    return dtype_names(op.dtypes)
 
 
 def home_dtype(op: OpSpec) -> str:
@@ -121,9 +133,38 @@ class Maker:
                 ]
         tail = -len(grids[0]) % 64 + 32
         return [
-            np.concatenate([g, fill("ordinary", self.rng("tail", i), (tail,), g.dtype.name)])
+            np.concatenate([g, fill(self.plain, self.rng("tail", i), (tail,), g.dtype.name)])
             for i, g in enumerate(grids)
         ]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """The refusals of the table that hold for this dtype."""
+        return [r for r in self.op.refuses if self.dtype in dtype_names(r.dtypes)]
+
+    @property
+    def plain(self) -> str:
+        """How to fill with numbers that are never refused."""
+        return "positive" if self.refusals else "ordinary"
+
+    def accepted(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
+        """Without the elements for which the whole call would be refused."""
+        for refusal in self.refusals:
+            keep = ~refused(arrays, refusal)
+            arrays = [a[keep] for a in arrays]
+        return arrays
+
+    def refused(self) -> Iterator[Case]:
+        """Per refusal of the table, a call in which one element is enough to be refused."""
+        grids = self.columns()
+        fine = self.accepted(grids)
+        for refusal in self.refusals:
+            places = np.flatnonzero(refused(grids, refusal))[:1]
+            arrays = [np.concatenate([f[-3:], g[places]]) for f, g in zip(fine, grids, strict=True)]
+            yield self.case(
+                {**self.named(arrays), **self.op.args[0]}, "error", expects=refusal.expects,
+                points=dict.fromkeys(refusal.points, True),
+            )  # fmt: skip
 
     def named(self, arrays: list[np.ndarray], layout: str = "contiguous") -> dict[str, Operand]:
         names = [a.name for a in self.op.parsed.tensors]
@@ -134,7 +175,8 @@ class Maker:
 
     def points(self) -> Iterator[Case]:
         for args in self.op.args:
-            yield self.case({**self.named(self.columns()), **args}, "value")
+            arrays = self.accepted(self.columns())
+            yield self.case({**self.named(arrays), **args}, "value")
 
     def domain(self, tier: str) -> Iterator[Case]:
         """Every bit pattern of a 16-bit dtype; every pair of an 8-bit one."""
@@ -147,7 +189,7 @@ class Maker:
         else:
             return
         for args in self.op.args:
-            yield self.case({**self.named(arrays), **args}, "domain")
+            yield self.case({**self.named(self.accepted(arrays)), **args}, "domain")
 
     def shapes(self) -> Iterator[Case]:
         fixed = [self.op.fixed.get(a.name, self.dtype) for a in self.op.parsed.tensors]
@@ -165,7 +207,7 @@ class Maker:
             for i in range(OPERANDS[self.op.shapes]):
                 name = self.op.parsed.tensors[i].name
                 dtype = self.op.fixed.get(name, self.dtype)
-                data = fill("ordinary", self.rng("layout", i), shape, dtype)
+                data = fill(self.plain, self.rng("layout", i), shape, dtype)
                 if layout == "expanded":
                     data = np.repeat(data[:1], shape[0], axis=0)
                 arrays.append(data)
@@ -174,7 +216,7 @@ class Maker:
 
     def lengths(self, lengths: tuple[int, ...]) -> Iterator[Case]:
         """One value repeated to every length around the SIMD width: all results must agree."""
-        grid = self.columns()
+        grid = self.accepted(self.columns())
         rng = self.rng("lengths")
         for length in lengths:
             places = rng.choice(len(grid[0]), size=3, replace=False)
@@ -254,6 +296,8 @@ class Maker:
             if call.dtypes and self.dtype not in call.dtypes:
                 continue
             for layout in LAYOUTS:
+                if layout == "expanded" and self.op.parsed.mutates:
+                    continue  # refused: several elements share one place
                 values = "ordinary" if call.values == "points" else call.values
                 if values == "ordinary" and self.op.values != "points":
                     values = self.op.values
@@ -273,6 +317,12 @@ class Maker:
             case = maker.call(call, values, "error", key=number)
             self.count += 1
             yield replace(case, id=f"{self.op.name}-error-{number + 1}")
+
+
+def refused(arrays: list[np.ndarray], refusal: Refusal) -> np.ndarray:
+    """Elements that make the whole call refused; shape of the arrays."""
+    masks = classify(refusal.points, Seen(tuple(arrays), {})).values()
+    return np.logical_or.reduce([np.broadcast_to(m, arrays[0].shape) for m in masks])
 
 
 def literal(argument: Any, value: Any) -> Any:
@@ -322,6 +372,7 @@ def cases_of(op: OpSpec, dtype: str, tier: str, seed: int, layouts: bool) -> Ite
         if layouts:
             yield from make.layouts()
         yield from make.lengths(LENGTHS if layouts else FEW_LENGTHS)
+        yield from make.refused()
     yield from make.calls(tier)
     if layouts:
         yield from make.call_layouts()
@@ -338,6 +389,12 @@ def signatures(op: OpSpec) -> Iterator[tuple[str, ...]]:
 
 
 MIXED_LENGTH = 4
+_WEAK_KINDS = {
+    "weak:bool": ("bool",),
+    "weak:int": DTYPE_SETS["integral"],
+    "weak:float": DTYPE_SETS["floating"],
+    "weak:complex": ("complex64",),
+}
 _WEAK = {"weak:bool": True, "weak:int": 2, "weak:float": 1.5, "weak:complex": 1.5 + 0.5j}
 
 
@@ -347,7 +404,8 @@ def mixed_cases(op: OpSpec, seed: int) -> Iterator[Case]:
     own = dtypes_of(op)
     for left in own:
         partners = [d for d in own if d != left] + [f"{d}[]" for d in own]
-        partners += [w for w in _WEAK if w != "weak:complex" or "complex64" in own]
+        if op.mixed is True:
+            partners += [word for word, kind in _WEAK_KINDS.items() if set(kind) & set(own)]
         for right in partners:
             make = Maker(op, f"{left},{right}", seed)
             args = dict(zip(names, (left, right), strict=True))

@@ -203,13 +203,18 @@ class Seen:
 
     inputs: the crossed operands, broadcast against each other for elementwise operations.
     args: the call's literals. exact: the exact result (wide) or None. declared: points that the
-    table declares for the call as a whole.
+    table declares for the call as a whole. whole: inputs do not stand beside each other, so that a
+    predicate answers for the case as a whole.
     """
 
     inputs: tuple[np.ndarray, ...]
     args: dict[str, Any]
     exact: np.ndarray | None = None
     declared: tuple[str, ...] = ()
+    whole: bool = False
+
+    def join(self, mask: np.ndarray) -> Any:
+        return bool(mask.any()) if self.whole else mask
 
 
 def _any(check: Callable[[np.ndarray], np.ndarray], floating_only: bool = True):
@@ -221,7 +226,7 @@ def _any(check: Callable[[np.ndarray], np.ndarray], floating_only: bool = True):
             parts = (a.real, a.imag) if a.dtype.kind == "c" else (a,)
             for part in parts:
                 with np.errstate(all="ignore"):
-                    found = found | check(part)
+                    found = found | seen.join(np.asarray(check(part)))
         return np.asarray(found)
 
     return predicate
@@ -238,10 +243,11 @@ def _bounds_of(seen: Seen) -> list[Any]:
 def _near_bound(compare: Callable[[np.ndarray, Any, int], np.ndarray]):
     def predicate(seen: Seen) -> np.ndarray:
         found: Any = False
-        bounds = [seen.args.get("min"), seen.args.get("max")]
-        bounds += list(seen.inputs[1:])
+        literals = [seen.args.get("min"), seen.args.get("max")]
+        literals = [b if isinstance(b, (bool, int, float)) else None for b in literals]
+        bounds = [*literals, *(() if seen.whole else seen.inputs[1:])]
         for place, bound in enumerate(bounds):
-            if bound is not None and not hasattr(bound, "data"):
+            if bound is not None:
                 found = found | compare(seen.inputs[0], bound, place)
         return np.asarray(found)
 
@@ -278,7 +284,7 @@ def _integers(check: Callable[[np.ndarray], np.ndarray]):
         found: Any = False
         for a in seen.inputs:
             if a.dtype.kind in "iu":
-                found = found | check(a)
+                found = found | seen.join(np.asarray(check(a)))
         return np.asarray(found)
 
     return predicate
@@ -286,14 +292,16 @@ def _integers(check: Callable[[np.ndarray], np.ndarray]):
 
 def _second(check: Callable[[np.ndarray], np.ndarray]):
     def predicate(seen: Seen) -> np.ndarray:
-        return np.asarray(check(seen.inputs[1]) if len(seen.inputs) > 1 else False)
+        return np.asarray(seen.join(check(seen.inputs[1])) if len(seen.inputs) > 1 else False)
 
     return predicate
 
 
 def _tie(seen: Seen) -> np.ndarray:
-    if len(seen.inputs) >= 2:
+    if len(seen.inputs) >= 2 and not seen.whole:
         return np.asarray(seen.inputs[0] == seen.inputs[1])
+    if not seen.inputs:
+        return np.asarray(False)
     a = seen.inputs[0].reshape(-1)
     return np.asarray(np.unique(a).size < a.size)
 
@@ -331,9 +339,10 @@ PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {
     "int_min": _integers(lambda a: a == np.iinfo(a.dtype).min),
     "int_max": _integers(lambda a: a == np.iinfo(a.dtype).max),
     "zero_divisor": _second(lambda b: b == 0),
-    "negative_divisor": _second(lambda b: b < 0),
+    "negative_divisor": _second(lambda b: b.real < 0),
+    "negative_exponent": _second(lambda b: b.real < 0),
     "shift_out_of_range": _shift,
-    "zero_product": lambda seen: np.asarray(bool((seen.inputs[0] == 0).any())),
+    "zero_product": lambda seen: np.asarray(seen.whole and bool((seen.inputs[0] == 0).any())),
     "empty": lambda seen: np.asarray(any(a.size == 0 for a in seen.inputs)),
     "zero_dim": lambda seen: np.asarray(any(_scalar(a) for a in seen.inputs)),
     "repeated_index": _declared("repeated_index"),

@@ -122,17 +122,25 @@ class Judge:
         """The operation on absolute values: sum of |a||b| for sums and products."""
         if self._scale is None:
             self._scale = self._on(np.abs)
-        return np.abs(self._scale[place])
+        scale = self._scale[place]
+        return np.zeros(()) if scale is None else np.asarray(np.abs(scale))
 
     def terms(self, place: int) -> int:
         """Number of terms of the longest sum: the operation applied to ones counts them."""
         if self._counts is None:
             self._counts = self._on(lambda a: np.ones_like(a))
-        counted = np.max(np.abs(self._counts[place]), initial=1.0)
+        if self._counts[place] is None:
+            return self.length()
+        with np.errstate(invalid="ignore"):
+            # nan: a mean over nothing has no terms
+            counted = np.nanmax(np.abs(self._counts[place]), initial=1.0)
         return int(max(np.ceil(float(counted)), self.length()))
 
     def length(self) -> int:
-        """The inner length that the table names."""
+        """The inner length that the table names, at least.
+
+        For "repeats" and "summed" only the operation itself knows: see `terms`.
+        """
         operands = [o.data for _, o in self.sample.case.operands()]
         first, out = operands[0], self.sample.expected.outputs[0]
         word = self.bound.length
@@ -143,6 +151,8 @@ class Judge:
         if word == "window":
             weight = operands[1] if len(operands) > 1 else first
             return max(1, weight.size // max(weight.shape[0], 1))
+        if word in ("repeats", "summed"):
+            return 1
         raise KeyError(word)
 
     def _on(self, function: Callable[[np.ndarray], np.ndarray]) -> Any:
@@ -151,14 +161,14 @@ class Judge:
         args = wide.args
         for name, operand in wide.operands():
             if operand.data.dtype.kind in "fc":
-                data = np.asarray(function(operand.data)).astype(operand.data.dtype)
+                data = _apply(function, operand.data)
                 args = with_operand(args, name, replace(operand, data=data))
         cts = None
         if self.key != "value" and s.cotangents is not None:
-            cts = [None if c is None else function(c).astype(c.dtype) for c in s.cotangents]
+            cts = [None if c is None else _apply(function, c) for c in s.cotangents]
         second = None
         if self.key == "second" and s.second is not None:
-            second = [None if v is None else function(v).astype(v.dtype) for v in s.second]
+            second = [None if v is None else _apply(function, v) for v in s.second]
         return self.pick(e.run(self.ctx.op, replace(wide, args=args), cts, second))
 
 
@@ -181,3 +191,8 @@ def as_dtype(exact: np.ndarray, observed: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             return exact.astype(np_dtype(seen))
     return exact
+
+
+def _apply(function: Callable[[np.ndarray], np.ndarray], a: np.ndarray) -> np.ndarray:
+    """The function's result as an array of the same dtype (NumPy makes scalars of 0-dim ones)."""
+    return np.asarray(function(a)).astype(a.dtype)
