@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ def result_dtype(table: str, word: str, operands: Sequence[str]) -> str:
     return rules.canonical.get(found, found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _promote(table: str, operands: tuple[str, ...]) -> str:
     rules = load(table)
     if not operands:
@@ -125,7 +125,7 @@ def least_upper_bound(rules: Table, table: str, nodes: Sequence[str]) -> str:
     raise PromotionError(what)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _above(table: str, node: str) -> frozenset[str]:
     """`node` and everything higher."""
     lattice = load(table).lattice
@@ -193,7 +193,7 @@ def _read(table: str, rules: Table, word: str) -> tuple[str, str]:
     return ("zero_dim" if word.endswith("[]") else "tensor"), name
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(table: str) -> Table:
     """The typed table of that name. Raises PromotionError with file, field and reason."""
     return decode(table, installed_root())
@@ -249,6 +249,6 @@ def _check(rules: Table, file: str) -> None:
             raise PromotionError(f"{file}: results.{word}: unknown map {how.map!r}{hint}")
         if bool(how.dtype) == bool(how.of):
             raise PromotionError(f"{file}: results.{word}: needs `of` or `dtype`, one of them")
-    if rules.scheme == "classes":
-        if missing := names - {d for held in rules.category.values() for d in held}:
-            raise PromotionError(f"{file}: category: {sorted(missing)} are in no category")
+    missing = names - {d for held in rules.category.values() for d in held}
+    if rules.scheme == "classes" and missing:
+        raise PromotionError(f"{file}: category: {sorted(missing)} are in no category")
