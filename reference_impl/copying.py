@@ -1,24 +1,28 @@
 """copy_: values of one tensor written over another, whatever the dtypes; zero_ and fill_."""
 
-from reference_impl.dispatch import wrap_number
-from reference_impl.errors import ArgumentType
+from reference_impl.creation import zeros_like
+from reference_impl.errors import ArgumentType, ShapeMismatch
 from reference_impl.grad_mode import state
 from reference_impl.graph import make_node
 from reference_impl.inplace import check_history, rebase, write
 from reference_impl.overlap import check_internal, check_partial
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import RULES, composite, rule
+from reference_impl.scalars import number_as
 from reference_impl.tensor import Tensor
 
-# what copy_ means for the graph; the write itself is below
+# what these mean for the graph (as torch names the nodes); the writes themselves are below
 rule("copy", lambda self, src, non_blocking=False: src, inputs=("self", "src"),
-     node="CopyBackwards", method=False, function=False,
-     vjp=lambda ct, ins, y, non_blocking: [None, ct],
+     node="CopyBackwards", method=False, function=False, helper=True,
+     vjp=lambda ct, ins, y, non_blocking: [zeros_like(ct), ct],
      jvp=lambda t, ins, y, non_blocking: t[1].expand(ins[0].shape).to(ins[0].dtype))
-rule("fill", lambda self, value: value, inputs=("self", "value"), numbers=True,
-     node="FillBackward0", method=False, function=False,
-     vjp=lambda ct, ins, y: [None, ct.sum()],
+rule("_fill_tensor", lambda self, value: value, inputs=("self", "value"),
+     node="FillBackward3", method=False, function=False,
+     vjp=lambda ct, ins, y: [zeros_like(ct), ct.sum()],
      jvp=lambda t, ins, y: t[1].expand(ins[0].shape))
+for _name, _node in (("_fill_number", "FillBackward2"), ("_zero", "ZeroBackward0")):
+    rule(_name, lambda self: self, inputs=("self",), node=_node, method=False, function=False,
+         vjp=lambda ct, ins, y: [zeros_like(ct)], jvp=lambda t, ins, y: zeros_like(t[0]))
 
 
 def copy_(input, src, non_blocking=False):
@@ -45,25 +49,35 @@ def copy_(input, src, non_blocking=False):
 
 
 def fill_(input, value):
-    """Write one number (or zero-dim tensor) everywhere."""
+    """Write one number, or the value of a zero-dim tensor, everywhere.
+
+    Raises ValueOverflow for a number that the dtype cannot hold.
+    """
     if isinstance(value, NUMBER):
-        value = wrap_number(value)
-    recording = state.enabled and (input.requires_grad or value.requires_grad)
-    if recording:
-        check_history(input)
-    check_internal(input)
-    node = None
-    if recording and input.dtype.is_differentiable:
-        node = make_node(RULES["fill"], [input, value], [input, value], {}, [input], False)
-    write(input, value._array)
-    if node is not None:
-        rebase(input, node)
-    return input
+        return _overwrite(RULES["_fill_number"], [input], number_as(value, input.dtype.np))
+    if value._size:
+        raise ShapeMismatch("fill_ only supports 0-dimension value tensor but got tensor with "
+                            f"{len(value._size)} dimensions.")
+    check_internal(input)        # torch asks this of a tensor only: a number may go anywhere
+    return _overwrite(RULES["_fill_tensor"], [input, value], value._array)
 
 
 def zero_(input):
-    """Write zeros. The node is named as torch names it."""
-    return fill_(input, 0)
+    """Write zeros."""
+    return _overwrite(RULES["_zero"], [input], number_as(0, input.dtype.np))
+
+
+def _overwrite(rule_, ins, array):
+    target, node = ins[0], None
+    recording = state.enabled and any(t.requires_grad for t in ins)
+    if recording:
+        check_history(target)
+        if target.dtype.is_differentiable:
+            node = make_node(rule_, ins, ins, {}, [target], False)
+    write(target, array)
+    if node is not None:
+        rebase(target, node)
+    return target
 
 
 composite("copy_", copy_, function=False)
