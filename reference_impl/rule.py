@@ -49,7 +49,8 @@ differentiable  indices of the outputs that can have a gradient; default: all of
           complex dtype.
 
 Overloads: register "max", "max.dim", "max.other" as rules of their own; the function `max` tries
-them in order of registration, first those whose inputs are all tensors.
+them in order of registration, first those whose inputs are all tensors. An argument annotated
+with a type (`def forward(self, dim: int)`) fits only values of that type.
 """
 
 import inspect
@@ -78,6 +79,7 @@ class Parameter:
     kind: str
     default: object = NO_DEFAULT
     keyword_only: bool = False
+    type: object = None            # of an argument, from its annotation: tells overloads apart
 
 
 @dataclass(eq=False)
@@ -198,7 +200,8 @@ def _parameters(name, forward, names, kinds):
         if i == 0 and p.name in ("g", "geometry"):        # view rules: the first input's geometry
             kind, p = kinds[names[0]], p.replace(name=names[0])
             given[0] = p
-        parameters.append(Parameter(p.name, kind, p.default, p.kind == p.KEYWORD_ONLY))
+        annotated = None if p.annotation is p.empty else p.annotation
+        parameters.append(Parameter(p.name, kind, p.default, p.kind == p.KEYWORD_ONLY, annotated))
     missing = set(names) - {p.name for p in parameters}
     if missing:
         raise ValueError(f"rule {name}: inputs {sorted(missing)} are not parameters of forward")

@@ -7,6 +7,7 @@ import warnings
 from reference_impl.dtypes import dtype as dtype_class
 from reference_impl.errors import (
     Argument,
+    ArgumentType,
     DimCount,
     DimRepeated,
     ShapeMismatch,
@@ -69,6 +70,9 @@ def ravel(input):
 def unflatten(input, dim, sizes):
     """One dimension as several. Raises ShapeMismatch."""
     dim = wrap_dim(dim, input.ndim)
+    if input.ndim == 0:
+        raise DimCount("unflatten got an unexpected error: Dimension specified as 0 but tensor has "
+                       "no dimensions")
     sizes = sizes_of((sizes,))
     if not sizes:
         raise Argument("unflatten: sizes must be non-empty")
@@ -167,11 +171,14 @@ def adjoint(input):
     return matrix_transpose(input, "adjoint()").conj()
 
 
-def view(self, *size, dtype=None):
+def view(self, *size, dtype=None, **named):
     """view(sizes) or view(dtype)."""
+    if not size and dtype is None and not named:
+        raise ArgumentType("view() received an invalid combination of arguments - got (), but "
+                           "expected one of: * (torch.dtype dtype) * (tuple of ints size)")
     if size and isinstance(size[0], dtype_class):
         dtype = size[0]
-    return bytes_viewed(self, dtype) if dtype is not None else _view_sizes(self, *size)
+    return bytes_viewed(self, dtype) if dtype is not None else _view_sizes(self, *size, **named)
 
 
 _view_sizes = Tensor.view
@@ -187,6 +194,21 @@ for _name, _function in (("view_as", lambda self, other: self.view(other._size))
                          ("expand_as", lambda self, other: self.expand(other._size)),
                          ("reshape_as", lambda self, other: self.reshape(other._size))):
     composite(_name, _function, function=False, helper=True)
+def repeat(self, *repeats, **named):
+    """The tensor tiled: dimension i repeats[i] times, new dimensions in front."""
+    times = sizes_of(repeats or (named.pop("repeats"),))
+    lead = len(times) - self.ndim
+    if lead < 0:
+        raise ShapeMismatch("Number of dimensions of repeat dims can not be smaller than number of "
+                            "dimensions of tensor")
+    size = (1,) * lead + self._size
+    tiled = self.reshape(tuple(n for s in size for n in (1, s)))
+    tiled = tiled.expand(tuple(n for t, s in zip(times, size, strict=True) for n in (t, s)))
+    return tiled.clone(memory_format=contiguous_format).view(
+        tuple(t * s for t, s in zip(times, size, strict=True)))
+
+
+composite("repeat", repeat, function=False, helper=True)
 composite("split_with_sizes", lambda self, split_sizes, dim=0: self.split(split_sizes, dim),
           helper=True)
 Tensor.view = view

@@ -2,6 +2,7 @@
 by the tables in rules/, views.py and the like."""
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
 from reference_impl.geometry import Geometry, contiguous_stride, is_contiguous, numel
@@ -115,7 +116,7 @@ def from_result(raw, inputs, layout, operands):
             stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
             if not is_contiguous(size, stride):
                 return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
-    if layout == "keep" and raw.flags.owndata | (raw.base is not None and raw.base.flags.owndata):
+    if layout == "keep":
         width = raw.itemsize
         return make_tensor(raw, dt.BY_NUMPY[raw.dtype], tuple(s // width for s in raw.strides))
     if not raw.flags.c_contiguous or (raw.base is not None and _shares(raw, inputs)) or any(
@@ -133,7 +134,8 @@ def _is_object(raw):
 
 
 def with_stride(raw, stride):
-    """A copy of `raw` in dense memory with these strides."""
-    order = sorted(range(raw.ndim), key=lambda d: (-stride[d], d))
-    back = np.argsort(order)
-    return np.ascontiguousarray(raw.transpose(order)).transpose(back)
+    """A copy of `raw` in dense memory with exactly these strides, in elements."""
+    flat = np.empty(max(raw.size, 1), raw.dtype)
+    out = as_strided(flat, raw.shape, tuple(s * raw.itemsize for s in stride))
+    out[...] = raw
+    return out

@@ -104,6 +104,10 @@ def without(g, drop):
     return tuple(g.size[i] for i in keep), tuple(g.stride[i] for i in keep), g.offset
 
 
+def squeezed_dim(g, dim: int):
+    return without(g, (wrap_dim(dim, g.ndim),))
+
+
 def squeezed_dims(g, dim):
     return without(g, wrap_dims(dim, g.ndim) if len(dim) else ())
 
@@ -185,7 +189,7 @@ def unfolded(g, dimension, size, step):
             g.stride[:dim] + (step * stride,) + g.stride[dim + 1:] + (stride,), g.offset)
 
 
-def split_evenly(g, split_size, dim=0):
+def split_evenly(g, split_size: int, dim: int = 0):
     if g.ndim == 0:
         raise DimCount("split expects at least a 1-dimensional tensor")
     n = g.size[wrap_dim(dim, g.ndim)]
@@ -282,8 +286,8 @@ view_rule("expand", expanded, varargs="size", function=False,
           vjp=lambda ct, ins, y, size, implicit: [ct])
 view_rule("squeeze", lambda g: without(g, range(g.ndim)),
           vjp=lambda ct, ins, y: [ct.reshape(ins[0].shape)])
-view_rule("squeeze.dim", lambda g, dim: without(g, (wrap_dim(dim, g.ndim),)),
-          node="SqueezeBackward1", vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
+view_rule("squeeze.dim", squeezed_dim, node="SqueezeBackward1",
+          vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
 view_rule("squeeze.dims", squeezed_dims, node="SqueezeBackward2",
           vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
 view_rule("unsqueeze", unsqueezed, vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
