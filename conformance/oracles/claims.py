@@ -49,7 +49,7 @@ from conformance.program import Program
 
 # field of a tensor -> the capability without which it cannot be seen
 FIELDS = {
-    "grad": "accumulated_grad",
+    "grad": "autograd",
     "dtype": "",
     "shape": "",
     "strides": "strides",
