@@ -147,7 +147,7 @@ class JaxBackend(LibraryCalls):
         given = [ct for ct in cts if ct is not None]
         key = (_key(arguments), tuple(wanted), chosen)
         pull = self._compiled(op, "vjp", key, bound, arguments, wanted, chosen)
-        grads = self.attempt(_finished, pull, arrays, given)
+        grads = self.attempt(pull, arrays, given)
         if type(grads) is Raised:
             return Evaluation(**seen, raised=grads, stage="vjp")
         seen["grads"] = tuple(self.observe(g) for g in grads)
@@ -158,7 +158,7 @@ class JaxBackend(LibraryCalls):
             for g, v in zip(grads, second, strict=True)
         ]
         pull = self._compiled(op, "second", key, bound, arguments, wanted, chosen)
-        seconds = self.attempt(_finished, pull, arrays, given, vectors)
+        seconds = self.attempt(pull, arrays, given, vectors)
         if type(seconds) is Raised:
             return Evaluation(**seen, raised=seconds, stage="second")
         return Evaluation(**seen, seconds=tuple(self.observe(s) for s in seconds))
@@ -181,7 +181,7 @@ class JaxBackend(LibraryCalls):
         if found is None:
             first = _vjp_of(bound.call, arguments, tuple(wanted), chosen)
             made = first if order == "vjp" else _vjp_of_vjp(first, tuple(wanted))
-            found = self._jitted[order, key] = jax.jit(made)
+            found = self._jitted[order, key] = _Pull(made)
         return found
 
     def _aliases(
@@ -234,6 +234,31 @@ def _has_gpu_plugin() -> bool:
 
 
 _settings: dict[str, Any] = {}  # jax's configuration is the process's
+
+
+class _Pull:
+    """A function, jitted where it can be: one whose shapes depend on values (a boolean index)
+    runs primitive by primitive, with only the differentiated arrays traced."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.plain, self.jitted = function, jax.jit(function)
+
+    def __call__(self, *args: Any) -> Any:
+        if self.jitted is not None:
+            try:
+                return jax.block_until_ready(self.jitted(*args))
+            except _NEEDS_VALUES:
+                self.jitted = None
+        return jax.block_until_ready(self.plain(*args))
+
+
+_NEEDS_VALUES = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerBoolConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
 def _finished(function: Callable[..., Any], *args: Any) -> Any:

@@ -28,10 +28,47 @@ _MOVES = (
     ("ZeroDivisionError", r"by zero", "argument"),
 )
 
-JAX_ERRORS = ErrorTable(
-    (
-        ("ValueError", r"[Ii]ncompatible shapes for broadcasting", "shape_mismatch"),
-        ("ValueError", r"axis .* is out of bounds", "dim_out_of_range"),
-        *_MOVES,
-    )
+# derivatives and immutability
+_AUTODIFF = (
+    ("TypeError", r"arrays are immutable", "immutable"),
+    ("TypeError", r"Gradient only defined for scalar-output", "not_scalar"),
+    ("TypeError", r"grad requires (real|complex|float).*dtype|grad requires .*-valued",
+     "grad_dtype"),
+    ("ValueError", r"unexpected JAX type .* for argument to vjp function", "cotangent_mismatch"),
+    ("ValueError", r"cotangent|tree structure of cotangent", "cotangent_mismatch"),
+    ("TypeError", r"[Oo]nly arrays of size 1 can be converted", "not_scalar"),
+)  # fmt: skip
+
+# arithmetic, reductions, products of matrices
+_MATHS = (
+    ("TypeError", r"cannot be raised to negative powers", "domain"),
+    ("ValueError", r"zero-size array to reduction|of an empty sequence", "empty_reduction"),
+    ("TypeError", r"does not accept dtype", "dtype_unsupported"),
+    ("NotImplementedError", r"Unsupported dtype", "dtype_unsupported"),
+    ("ValueError", r"not inexact|received a complex value", "dtype_unsupported"),
+    ("TypeError", r"dtypes? .*(not supported|must be|is not)", "dtype_unsupported"),
+    ("TypeError", r"(requires|require) arguments? to have the same dtype", "dtype_mismatch"),
+    ("Exception", r"[Ii]ncompatible (shapes|types)", "shape_mismatch"),
+    ("TypeError", r"requires contracting dimensions|requires batch dimensions", "shape_mismatch"),
+    ("ValueError", r"inconsistent size for core dimension|must have ndim at least",
+     "shape_mismatch"),
+    ("TypeError", r"arguments must have the same shape|got incompatible shapes",
+     "shape_mismatch"),
+    ("Exception", r"must be square|last two dimensions", "shape_mismatch"),
+    ("Exception", r"axis .* is out of bounds|is out of bounds for array", "dim_out_of_range"),
+)  # fmt: skip
+
+# conv_general_dilated, reduce_window
+_NN = (
+    ("ValueError", r"conv_general_dilated .*(shape|dimension|feature)", "shape_mismatch"),
+    ("TypeError", r"(window|rhs|lhs).*must (have|be)", "shape_mismatch"),
 )
+
+_PYTHON = (
+    ("TypeError", r"missing \d+ required|unexpected keyword|takes .* positional", "argument"),
+    ("TypeError", r"is not a valid JAX type|requires ndarray or scalar", "argument"),
+    ("TypeError", r"Value .* with dtype .* is not a valid JAX array type", "argument"),
+    ("OverflowError", r"too large to convert|out of bounds for", "value_overflow"),
+)
+
+JAX_ERRORS = ErrorTable((*_AUTODIFF, *_MOVES, *_MATHS, *_NN, *_PYTHON))

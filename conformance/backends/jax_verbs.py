@@ -214,7 +214,9 @@ class JaxVerbs(NumpyVerbs):
 
         def function(arrays: list[Any]) -> list[Any]:
             known = dict(zip(inputs, arrays, strict=False))
-            return self._pull(y, wanted, arrays[-1] if seeds else ct, known)
+            # one at a time: an input may itself be computed from another
+            cotangent = arrays[-1] if seeds else ct
+            return [self._pull(y, [x], cotangent, dict(known))[0] for x in wanted]
 
         result = self._record(function, (*inputs, *seeds))
         nodes = result if isinstance(result, tuple) else (result,)

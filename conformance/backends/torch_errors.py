@@ -43,15 +43,89 @@ _MOVES = (
     ("RuntimeError", r"At least one of 'min' or 'max'", "argument"),
 )
 
-TORCH_ERRORS = ErrorTable(
-    (
-        ("RuntimeError", r"backward through the graph a second time", "graph_freed"),
-        ("RuntimeError", r"modified by an inplace operation", "saved_tensor_modified"),
-        ("RuntimeError", r"a leaf Variable that requires grad", "leaf_written_in_place"),
-        ("RuntimeError", r"does not require grad and does not have a grad_fn", "no_grad_required"),
-        ("RuntimeError", r"grad can be implicitly created only for scalar", "not_scalar"),
-        ("IndexError", r"Dimension out of range", "dim_out_of_range"),
-        ("RuntimeError", r"must match the size of tensor|shape .* is invalid", "shape_mismatch"),
-        *_MOVES,
-    )
-)
+# autograd: leaves, graphs, cotangents
+_AUTOGRAD = (
+    ("RuntimeError", r"backward through the graph a second time", "graph_freed"),
+    ("RuntimeError", r"after they have already been freed", "graph_freed"),
+    ("RuntimeError", r"modified by an inplace operation", "saved_tensor_modified"),
+    ("RuntimeError", r"a leaf Variable that requires grad", "leaf_written_in_place"),
+    ("RuntimeError", r"is a view and (is being|its base or another view)", "view_written_in_place"),
+    ("RuntimeError", r"view was created (in no_grad|inside a custom)", "view_written_in_place"),
+    ("RuntimeError", r"does not require grad and does not have a grad_fn", "no_grad_required"),
+    ("RuntimeError", r"can't retain_grad on Tensor that has requires_grad=False",
+     "no_grad_required"),
+    ("RuntimeError", r"grad can be implicitly created only for", "not_scalar"),
+    ("RuntimeError", r"elements cannot be converted to Scalar", "not_scalar"),
+    ("RuntimeError", r"One of the differentiated Tensors (appears|does)", "unused_input"),
+    ("RuntimeError", r"[Oo]nly Tensors of floating point( and complex)? dtype can require",
+     "grad_dtype"),
+    ("RuntimeError", r"you can only change requires_grad flags of leaf", "grad_flag"),
+    ("RuntimeError", r"[Mm]ismatch in shape: grad_output", "cotangent_mismatch"),
+    ("RuntimeError", r"assigned grad has data of a different", "cotangent_mismatch"),
+    ("RuntimeError", r"to have the same dtype, but got:? .* and gradients", "cotangent_mismatch"),
+    ("RuntimeError", r"Can't call numpy\(\) on Tensor that requires grad", "numpy_of_grad"),
+    ("RuntimeError", r"not support automatic differentiation", "dtype_unsupported"),
+)  # fmt: skip
+
+# reductions, products of matrices, elementwise functions
+_MATHS = (
+    ("_LinAlgError", r"is singular|not positive-definite", "singular"),
+    ("Exception", r"Expected reduction dim .*(non-zero size|to be specified)", "empty_reduction"),
+    ("RuntimeError", r"to negative integer powers|ZeroDivisionError", "domain"),
+    ("NotImplementedError", r"not implemented for '\w+'", "dtype_unsupported"),
+    ("NotImplementedError", r"complex (numbers|types)", "dtype_unsupported"),
+    ("RuntimeError", r"not implemented for ('\w+'|complex)", "dtype_unsupported"),
+    ("RuntimeError", r"does not support (bool|complex) input", "dtype_unsupported"),
+    ("RuntimeError", r"bool tensors?,? is not supported", "dtype_unsupported"),
+    ("RuntimeError", r"Boolean inputs not supported", "dtype_unsupported"),
+    ("RuntimeError", r"not supported (for|on) (bool|boolean|complex)", "dtype_unsupported"),
+    ("RuntimeError", r"[Ee]xpected a floating point or complex tensor", "dtype_unsupported"),
+    ("RuntimeError", r"must be either a floating point or complex", "dtype_unsupported"),
+    ("RuntimeError", r"only supports? floating( |-)point", "dtype_unsupported"),
+    ("RuntimeError", r"to be a boolean tensor", "dtype_unsupported"),
+    ("TypeError", r"Got unsupported ScalarType", "dtype_unsupported"),
+    ("TypeError", r"can't convert np\.ndarray of type", "dtype_unsupported"),
+    ("RuntimeError", r"have (the )?same dtype|same dtype, but", "dtype_mismatch"),
+    ("RuntimeError", r"[Ee]xpected (scalar type|object of scalar type|tensor for)",
+     "dtype_mismatch"),
+    ("RuntimeError", r"[Ii]nput type .* and (weight|bias) type .* should be", "dtype_mismatch"),
+    ("IndexError", r"Dimension (specified as|out of range)", "dim_out_of_range"),
+    ("RuntimeError", r"einsum\(\): subscript \w (is repeated|has size)", "shape_mismatch"),
+    ("RuntimeError", r"einsum\(\)", "argument"),
+    ("RuntimeError", r"shapes cannot be multiplied|inconsistent tensor size", "shape_mismatch"),
+    ("RuntimeError", r"must be batches of square matrices|Incompatible shapes", "shape_mismatch"),
+    ("RuntimeError", r"must have at least 2 dimensions|must be a (matrix|3D tensor)",
+     "shape_mismatch"),
+    ("RuntimeError", r"size mismatch|Expected size for first two dim", "shape_mismatch"),
+    ("RuntimeError", r"both arguments to matmul|1D tensors expected|vector \+ matrix|1-D argument",
+     "shape_mismatch"),
+    ("RuntimeError", r"must match the size of tensor|shape .* is invalid", "shape_mismatch"),
+)  # fmt: skip
+
+# torch.nn.functional
+_NN = (
+    ("RuntimeError", r"Given (groups|input size|normalized_shape|transposed)", "shape_mismatch"),
+    ("Exception", r"[Ee]xpected .*D .*(input|tensor)|Expected \d-dim", "shape_mismatch"),
+    ("RuntimeError", r"Calculated padded input size|output (size|shape).*too small",
+     "shape_mismatch"),
+    ("Exception", r"Expected input batch_size|weight to be of same shape", "shape_mismatch"),
+    ("RuntimeError", r"[Kk]ernel size can't be greater", "shape_mismatch"),
+    ("IndexError", r"Target -?\d+ is out of bounds", "index_out_of_range"),
+    ("RuntimeError", r"pad(ding)? should be (at most )?half|should be smaller than", "argument"),
+    ("RuntimeError", r"(stride|dilation|kernel_size|kernel size).*should|non-positive stride",
+     "argument"),
+    ("ValueError", r"is not a valid value for reduction", "argument"),
+)  # fmt: skip
+
+# what Python itself refuses: argument parsing of the bindings
+_PYTHON = (
+    ("TypeError", r"received an invalid combination|argument '\w+'", "argument"),
+    ("TypeError", r"missing \d+ required|unexpected keyword|takes .* positional", "argument"),
+    ("TypeError", r"assigned grad expected to be a Tensor|expected np\.ndarray", "argument"),
+    ("TypeError", r"only integer tensors of a single element", "argument"),
+    ("ValueError", r"stride.* in the given numpy array is negative", "argument"),
+    ("ValueError", r"not a multiple of the element", "argument"),
+    ("RuntimeError", r"Boolean value of Tensor with", "not_scalar"),
+)  # fmt: skip
+
+TORCH_ERRORS = ErrorTable((*_AUTOGRAD, *_MOVES, *_NN, *_MATHS, *_PYTHON))
