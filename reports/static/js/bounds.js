@@ -9,7 +9,9 @@ function boundRows(rows) {
 
 // rows: {label, points: [{x, over, title}]}; x is error / allowed. The line at 1 is the bound.
 function ratioPlot(rows, describe) {
-  const left = 14 + 6.7 * Math.max(...rows.map((r) => r.label.length)), width = 860, right = 20;
+  // Text keeps its size: a narrow window gets a narrower plot, not a smaller one.
+  const width = Math.max(300, Math.min(860, document.getElementById("view").clientWidth));
+  const left = 14 + 6.7 * Math.max(...rows.map((r) => r.label.length)), right = 24;
   const row = 20, top = 26, height = top + rows.length * row + 18;
   const finite = rows.flatMap((r) => r.points.map((p) => p.x)).filter((x) => x > 0 && Number.isFinite(x));
   const lo = Math.floor(Math.log10(Math.min(0.1, ...finite))), hi = Math.max(1, Math.ceil(Math.log10(Math.max(1, ...finite))));
@@ -19,13 +21,15 @@ function ratioPlot(rows, describe) {
     if (!Number.isFinite(x)) return width - right;
     return start + ((Math.log10(x) - lo) / (hi - lo)) * (width - right - start);
   };
-  const svg = h("svg.plot", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describe });
+  const svg = h("svg.plot", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describe });
   svg.append(h("line.grid", { x1: zero, x2: zero, y1: top - 6, y2: height - 14 }),
     h("text", { x: zero, y: top - 12, "text-anchor": "middle" }, "0"));
+  const every = Math.ceil(34 / ((width - right - start) / (hi - lo)));
   for (let e = lo; e <= hi; e++) {
     const x = at(10 ** e);
-    svg.append(h(e === 0 ? "line.limit" : "line.grid", { x1: x, x2: x, y1: top - 6, y2: height - 14 }),
-      h("text", { x, y: top - 12, "text-anchor": "middle" }, e === 0 ? "allowed" : e > 0 ? `${10 ** e}×` : e >= -3 ? `${10 ** e}` : `1e${e}`));
+    const named = e === 0 || (e % every === 0 && Math.abs(x - at(1)) > 46);
+    append(svg, [h(e === 0 ? "line.limit" : "line.grid", { x1: x, x2: x, y1: top - 6, y2: height - 14 }),
+      named && h("text", { x, y: top - 12, "text-anchor": "middle" }, e === 0 ? "allowed" : e > 0 ? `${10 ** e}×` : e >= -3 ? `${10 ** e}` : `1e${e}`)]);
   }
   rows.forEach((r, n) => {
     const y = top + n * row + row / 2;
@@ -52,7 +56,7 @@ function dotShape(place, x, y, kind) {
 }
 
 function shapeKey(names) {
-  return h("p.key", null, names.map((name) => {
+  return h("p.key", null, [...names].sort((a, b) => backends.indexOf(a) - backends.indexOf(b)).map((name) => {
     const svg = h("svg", { width: 14, height: 14, viewBox: "0 0 14 14", class: "plot-key", "aria-hidden": "true" },
       dotShape(backends.indexOf(name), 7, 7, "in"));
     return h("span", null, svg, " ", h("b", null, name));
@@ -68,9 +72,9 @@ const dotOf = (r) => ({
 function boundsOf(rows) {
   const found = boundRows(rows);
   if (!found.length) return h("p.soft", null, "No question about this operation has a numeric bound.");
-  const groups = Map.groupBy ? Map.groupBy(found, (r) => r.oracle) : groupBy(found, (r) => r.oracle);
+  const groups = groupBy(found, (r) => r.oracle);
   return [shapeKey([...new Set(found.map((r) => r.backend))]),
-    ...[...groups].map(([oracle, list]) => {
+    ...[...groups].sort(byOracle).map(([oracle, list]) => {
       const byDtype = groupBy(list, (r) => r.dtypes);
       return h("div", null, h("h3", null, words(oracle), h("span.soft", null, ` in ${[...new Set(list.map((r) => r.unit))].join(", ")}`)),
         ratioPlot([...byDtype].map(([label, rs]) => ({ label, points: rs.map(dotOf) })),
@@ -81,6 +85,8 @@ function boundsOf(rows) {
             { numeric: [2, 3] })));
     })];
 }
+
+const byOracle = ([a], [b]) => oracles.indexOf(a) - oracles.indexOf(b);
 
 function groupBy(list, key) {
   const groups = new Map();
@@ -99,7 +105,7 @@ function boundsView(host) {
     return;
   }
   host.append(shapeKey([...new Set(found.map((r) => r.backend))]));
-  for (const [oracle, list] of groupBy(found, (r) => r.oracle)) {
+  for (const [oracle, list] of [...groupBy(found, (r) => r.oracle)].sort(byOracle)) {
     const rows = [...groupBy(list, (r) => r.op)].map(([op, rs]) => {
       const worst = [...groupBy(rs, (r) => r.backend).values()]
         .map((same) => same.reduce((a, b) => (ratio(b) > ratio(a) ? b : a)));

@@ -1,6 +1,6 @@
 // The list of findings, and one finding in full.
 function findingRow(x) {
-  return h("tr", null,
+  return h("tr", { role: "row" },
     h("th", { scope: "row" }, word(x.verdict)),
     h("td", null, h("a.mono", { href: toFinding(x.id) }, x.id),
       h("div.fine.wrap", null, short(x.message, 160))),
@@ -14,7 +14,7 @@ function findingRow(x) {
 function findingsTable(list, label) {
   const body = h("tbody");
   const node = h("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
-    h("table.t.wide", null,
+    h("table.t.wide.stack", { role: "table" },
       h("thead", null, h("tr", null, ["Verdict", "Finding", "Backend", "Oracle", "dtypes", "Points"]
         .map((name) => h("th", { scope: "col" }, name)), h("th.n", { scope: "col" }, "Cases"))),
       body));
@@ -62,27 +62,27 @@ function findingView(host, id) {
   host.append(
     viewHead(x.id, x.message, h("nav.crumb", { "aria-label": "Breadcrumb" },
       h("a", { href: href("findings") }, "Findings"), " / ", h("a", { href: toOp(x.op) }, bare(x.op)))),
-    section("Verdict", null, h("dl.facts", null,
-      fact("Verdict", [word(x.verdict), h("span.soft", null, ` – ${verdictOf.get(x.verdict)?.meaning}`)]),
-      fact("Question", [h("span.mono", null, x.oracle), " – ", core.vocabulary.oracles[x.oracle] ?? ""]),
-      fact("Library", h("span.mono", null, x.backend)),
-      fact("dtypes", signature(x.dtypes)),
-      x.more_dtypes.length > 0 && fact("Also in", x.more_dtypes.map(signature).join("; ")),
-      fact("Points", points(x.points)),
-      x.layout !== "contiguous" && fact("Layout", x.layout),
-      fact("Same cause", plural(x.count, "case")),
-      fact("Norm", normLink(x.norm)))),
     section("Seen and expected", x.what || null, h("div.versus", null,
       h("div.seen", null, h("h3", null, `${x.backend} gave`), valueNode(x.observed, x.expected)),
-      h("div", null, h("h3", null, "the norm says"), valueNode(x.expected, x.observed))),
-      h("p.fine", null, "Bits: sign, exponent, fraction; the marked ones differ."),
-      x.where.length > 0 && h("p.fine", null, `first difference at index [${x.where.join(", ")}]`)),
-    section("Smallest case", "as a program", copyable(x.program)),
-    (x.rule || x.stance || x.why || x.source) && section("Explanation", x.stance, h("dl.facts", null,
-      x.rule && fact("Predicted by", h("code", null, x.rule)),
+      h("div", null, h("h3", null, "The norm says"), valueNode(x.expected, x.observed))),
+      JSON.stringify(x.observed).includes('"bits"')
+        && h("p.fine", null, "Bits: sign, exponent, fraction; the marked ones differ."),
+      x.where.length > 0 && h("p.fine", null, `First difference at index [${x.where.join(", ")}].`)),
+    section("Verdict", null, h("dl.facts", null,
+      fact("Verdict", [word(x.verdict), h("span.soft", null, ` – ${verdictOf.get(x.verdict)?.meaning}`)]),
       x.stance && fact("Stance", `${x.stance} – ${core.vocabulary.stances[x.stance] ?? ""}`),
       x.why && fact("Why", x.why),
-      x.source && fact("Source", out(x.source)))),
+      x.source && fact("Source", out(x.source)),
+      x.rule && fact("Predicted by", h("code", null, x.rule)),
+      fact("Norm", normLink(x.norm)),
+      fact("Question", [h("span.mono", null, x.oracle), " – ", core.vocabulary.oracles[x.oracle] ?? ""]),
+      fact("dtypes", signature(x.dtypes)),
+      x.more_dtypes.length > 0 && fact("Also in", x.more_dtypes.map(signature).join("; ")),
+      fact("Points", x.points.length ? h("ul.plain", null, x.points.map((p) =>
+        h("li", null, point(p), h("span.soft", null, ` ${core.vocabulary.points[p] ?? ""}`)))) : "–"),
+      x.layout !== "contiguous" && fact("Layout", x.layout),
+      fact("Same cause", plural(x.count, "case")))),
+    section("Smallest case", "as a program", copyable(x.program)),
     section("Reproduce", x.script ? "needs only the library" : null, x.script ? copyable(x.script) : null,
       h("p.fine", null, h("code", null, `conformance repro DIR ${x.id}`))));
 }

@@ -45,8 +45,8 @@ function themeButton() {
   const button = document.getElementById("theme");
   const show = () => {
     const theme = document.documentElement.dataset.theme ?? "auto";
-    button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme];
-    button.setAttribute("aria-label", `Colours: ${theme === "auto" ? "as the system" : theme}. Change`);
+    button.textContent = `Theme: ${theme}`;
+    button.setAttribute("aria-label", `Theme: ${theme === "auto" ? "as the system" : theme}. Change`);
   };
   button.addEventListener("click", () => {
     const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % 3];
@@ -58,7 +58,7 @@ function themeButton() {
       console.info("theme is not remembered:", error.message);
     }
     show();
-    announce(`Colours: ${next}`);
+    announce(`Theme: ${next}`);
   });
   show();
 }

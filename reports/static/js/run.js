@@ -13,7 +13,7 @@ function runView(host) {
   host.append(section("Backends", null, table(["Backend", "Version", "Device", "Options", "Capabilities"], core.backends.map((b) =>
     [h("span.mono", null, b.name), b.version ?? "", b.device ?? "", (b.options ?? []).join(", ") || "–", (b.capabilities ?? []).join(" ")]))));
   const rest = Object.entries(run).filter(([k]) => !["times", "packages", "peak_memory"].includes(k));
-  host.append(section("Settings", null, h("dl.facts", null, rest.map(([k, v]) => fact(words(k), plain(v))))));
+  host.append(section("Settings", null, h("dl.facts", null, rest.map(([k, v]) => fact(words(k), plain(v) || "–")))));
 }
 
 const seconds = (s) => (s < 90 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`);

@@ -18,7 +18,7 @@ function bitsNode(bits, other) {
 function floatNode(value, other) {
   return h("div", null,
     h("span.num", null, value.value), " ",
-    h("span.hex", null, value.hex),
+    h("span.hex", null, value.hex.replace(/0+p/, "p").replace(".p", "p")),
     value.bits && bitsNode(value.bits, isFloat(other) ? other.bits : undefined));
 }
 

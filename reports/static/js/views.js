@@ -7,10 +7,11 @@ function viewsView(host) {
     return;
   }
   const names = [...new Set(all.map((r) => r.backend))].sort((a, b) => backends.indexOf(a) - backends.indexOf(b));
-  const rows = [...groupBy(all, (r) => `${r.op}|${r.call}|${r.layout ?? ""}`).values()];
+  const rows = [...groupBy(all, (r) => `${r.op}|${r.call}|${JSON.stringify(r.shapes)}|${r.layout ?? ""}`).values()];
   const layouts = all.some((r) => r.layout);
   const cells = rows.map((same) => [
-    h("a.mono", { href: toOp(same[0].op) }, bare(same[0].op)), h("code", null, same[0].call),
+    h("a.mono", { href: toOp(same[0].op) }, bare(same[0].op)), h("span", null, h("code", null, same[0].call),
+      same[0].shapes && h("span.soft", null, ` of ${same[0].shapes.map((s) => `[${s.join(", ")}]`).join(", ")}`)),
     ...(layouts ? [same[0].layout ?? ""] : []), plain(same[0].expected),
     ...names.map((b) => {
       const r = same.find((x) => x.backend === b);
