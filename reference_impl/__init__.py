@@ -22,7 +22,7 @@ from reference_impl.promotion import can_cast, promote_types, result_type
 from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl import (
-    casting, complex_views, copying, indexing, members, operators, places, shapes, views,
+    casting, complex_views, copying, indexing, members, operators, out, places, shapes, views,
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
@@ -30,7 +30,7 @@ from reference_impl.queries import (
 )
 from reference_impl import rules                # every operation registers itself
 from reference_impl.namespaces import ops
-from reference_impl import nn
+from reference_impl import linalg, nn
 
 globals().update(FUNCTIONS)
 

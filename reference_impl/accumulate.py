@@ -8,10 +8,7 @@ from reference_impl.grad_mode import state
 def accumulate(leaf, ct):
     """leaf.grad += ct. The first one is a copy, so that no other gradient shares its memory."""
     if leaf._grad is None:
-        if state.enabled:
-            leaf._grad = ct.clone()
-        else:
-            leaf._grad = dense_copy(ct, leaf)
+        leaf._grad = dense_copy(ct, leaf)
     elif state.enabled:
         leaf._grad = leaf._grad + ct
     else:
@@ -25,6 +22,8 @@ def dense_copy(ct, like):
     stride = like._stride if like._size == size and is_dense(size, like._stride) else (
         contiguous_stride(size))
     out = empty_strided(size, stride, dtype=ct.dtype)
+    if state.enabled:
+        return out.copy_(ct)
     out._array[...] = ct._array
     return out
 

@@ -122,6 +122,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if materialize_grads:
         found = [zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
     elif not allow_unused and any(g is None for g in found):
-        raise UnusedInput("One of the differentiated Tensors appears to not have been used in the "
-                          "graph. Set allow_unused=True if this is the desired behavior.")
+        unused = next(i for i, g in enumerate(found) if g is None)
+        raise UnusedInput(f"The differentiated Tensor at index {unused} appears to not have been "
+                          "used in the graph. Set allow_unused=True if this is the desired "
+                          "behavior.")
     return tuple(found)

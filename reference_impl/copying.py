@@ -2,9 +2,10 @@
 
 from reference_impl.creation import zeros_like
 from reference_impl.errors import ArgumentType, ShapeMismatch
+from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import make_node
-from reference_impl.inplace import check_history, rebase, write
+from reference_impl.inplace import check_history, check_result_shape, rebase, write
 from reference_impl.overlap import check_internal, check_partial
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import RULES, composite, rule
@@ -35,6 +36,8 @@ def copy_(input, src, non_blocking=False):
     recording = state.enabled and (input.requires_grad or src.requires_grad)
     if recording:
         check_history(input)
+    if src._size != input._size:
+        check_result_shape(input, broadcast_shapes(input._size, src._size))
     expanded = src if src._size == input._size else src.expand(input._size)
     check_internal(input)
     check_partial(input, expanded)

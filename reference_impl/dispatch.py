@@ -35,6 +35,9 @@ class Operation:
         return call
 
     def call(self, args, kwargs):
+        if "out" in kwargs and self.rules[0].kind == "rule":
+            from reference_impl.out import call_into
+            return call_into(self, args, kwargs)
         if len(self.rules) == 1:
             one = self.rules[0]
             if one.kind == "composite":
@@ -252,4 +255,4 @@ def common_dtype(rule, flat, arguments):
 
 
 def not_differentiable(name):
-    return NotDifferentiable(f"derivative for {name} is not implemented")
+    return NotDifferentiable(f"derivative for aten::{name} is not implemented")

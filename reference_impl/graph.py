@@ -5,6 +5,7 @@ inputs; nothing points the other way, so a graph lives as long as some result do
 """
 
 import itertools
+import re
 import weakref
 
 from reference_impl.errors import GraphFreed, SavedTensorModified, shape_text
@@ -12,6 +13,7 @@ from reference_impl.geometry import numel
 from reference_impl.tensor import Size, shallow
 
 _sequence = itertools.count()
+STAMP = re.compile(r"Backward\d*$")      # error messages leave it out
 
 
 class Unsaved:
@@ -75,13 +77,15 @@ class Node:
 
     __slots__ = ("edges", "metas", "sequence", "hooks", "pre_hooks", "tensor_hooks", "retained",
                  "metadata", "__weakref__")
+    builtin = False      # torch names nodes of its engine with their namespace
 
     def __init__(self, edges, metas):
         self.edges, self.metas, self.sequence = edges, metas, next(_sequence)
         self.hooks = self.pre_hooks = self.tensor_hooks = self.retained = self.metadata = None
 
     def name(self):
-        return type(self).__name__
+        name = type(self).__name__
+        return f"torch::autograd::{name}" if self.builtin else name
 
     @property
     def next_functions(self):
@@ -106,6 +110,7 @@ class AccumulateGrad(Node):
     """The end of a path: adds what arrives to the leaf's `.grad`."""
 
     __slots__ = ("variable",)
+    builtin = True
 
     def __init__(self, variable):
         super().__init__((), ((variable._size, variable.dtype),))
@@ -127,6 +132,8 @@ def accumulator(leaf):
     if node is None:
         node = AccumulateGrad(leaf)
         leaf._accumulator_ref = weakref.ref(node)
+        if leaf._tensor_hooks is not None:
+            node.tensor_hooks = {0: leaf._tensor_hooks}
     return node
 
 
@@ -179,7 +186,7 @@ class Saved:
         made = ""
         node = owner if self.is_result else self.node
         if node is not None and not isinstance(node, AccumulateGrad):
-            made = f", which is output {self.nr} of {node.name()},"
+            made = f", which is output {self.nr} of {STAMP.sub('', node.name())},"
         return SavedTensorModified(
             "one of the variables needed for gradient computation has been modified by an inplace "
             f"operation: [{kind} {shape_text(t._size)}]{made} is at version {t._counter.value}; "
@@ -261,7 +268,9 @@ class RuleNode(Node):
 
 def node_class(rule):
     if rule.node_class is None:
-        rule.node_class = type(rule.node, (RuleNode,), {"__slots__": ()})
+        name = rule.node if rule.vjp is not None else "NotImplemented"
+        builtin = name in ("NotImplemented", "CopyBackwards")
+        rule.node_class = type(name, (RuleNode,), {"__slots__": (), "builtin": builtin})
     return rule.node_class
 
 

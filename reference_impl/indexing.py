@@ -187,7 +187,7 @@ def setitem(self, key, value):
         elif not value._size:
             view.fill_(value)
         else:
-            view.copy_(_without_leading_ones(value, view._size))
+            view.copy_(_without_leading_ones(value, view._size).expand(view._size))
         return
     mask = len(indices) == 1 and indices[0].dtype is dt.bool
     if not value._size and mask and value.dtype is not view.dtype:

@@ -10,7 +10,7 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.grad_mode import state
-from reference_impl.graph import Node, gradient_edge, make_node, save_result
+from reference_impl.graph import STAMP, Node, gradient_edge, make_node, save_result
 from reference_impl.overlap import check_internal, check_partial
 from reference_impl.promotion import check_cast
 from reference_impl.tensor import shallow
@@ -63,7 +63,7 @@ def check_history(target):
     """Refuse writes whose gradient could not be told. Call when the write will be recorded."""
     info = target._view
     if info is not None:
-        check_view(info)
+        check_view(target)
         if target.requires_grad and info.base.is_leaf:
             raise ViewOfLeafWritten("a view of a leaf Variable that requires grad is being used "
                                     "in an in-place operation.")
@@ -73,12 +73,12 @@ def check_history(target):
 
 
 WHY = {
-    "no_grad": "A view was created in no_grad mode and is being modified inplace with grad mode "
+    "no_grad": "A view was created in no_grad mode and {how} with grad mode "
                "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
                "You can clarify your code by moving both the view and the inplace either both "
                "inside the no_grad block (if you don't want the inplace to be tracked) or both "
                "outside (if you want the inplace to be tracked).",
-    "multi_output": "Output {nr} of {node} is a view and is being modified inplace. This view is "
+    "multi_output": "Output {nr} of {node} is a view and {how}. This view is "
                     "the output of a function that returns multiple views. Such functions do not "
                     "allow the output views to be modified inplace. You should replace the inplace "
                     "operation by an out-of-place one.",
@@ -90,9 +90,11 @@ WHY = {
 }
 
 
-def check_view(info, node=None, nr=0):
-    if info.made in WHY:
-        raise ViewWriteForbidden(WHY[info.made].format(nr=nr, node=node.name() if node else "None"))
+def check_view(t, how="is being modified inplace"):
+    """Refuse views whose history cannot be rewritten. `how` it comes to be rewritten."""
+    if t._view.made in WHY:
+        node = "None" if t._node is None else STAMP.sub("", t._node.name())
+        raise ViewWriteForbidden(WHY[t._view.made].format(nr=t._nr, node=node, how=how))
 
 
 def write(target, array):
@@ -106,11 +108,18 @@ def rebase(target, node, nr=0):
     """`target` was written: its history, and that of everything it is a view of, is now `node`."""
     info = target._view
     if info is None:
-        target._node, target._nr = node, nr
+        move_history(target, node, nr)
         return
-    base = info.base
-    base._node, base._nr = CopySlices(base, target, node), 0
+    move_history(info.base, CopySlices(info.base, target, node), 0)
     info.version = -1            # the view's own history is derived on demand
+
+
+def move_history(t, node, nr):
+    """Put `t` behind another node. A gradient that it retains is from now on that of the new one."""
+    if t._retains and t._node is not None:
+        ref = t._node.retained.pop(t._nr)
+        node.retained = {**(node.retained or {}), nr: ref}
+    t._node, t._nr = node, nr
 
 
 class CopySlices(Node):
@@ -120,6 +129,7 @@ class CopySlices(Node):
     """
 
     __slots__ = ("inner", "view_like", "base_geometry")
+    builtin = True
 
     def __init__(self, base, view, inner):
         super().__init__((gradient_edge(base), *inner.edges[1:]), ((base._size, base.dtype),))

@@ -16,6 +16,7 @@ from reference_impl.errors import (
     NotLeaf,
     NotScalar,
     ViewWriteForbidden,
+    shape_text,
 )
 from reference_impl.geometry import is_contiguous as row_major
 from reference_impl.geometry import wrap_dim
@@ -164,11 +165,16 @@ def _set_grad(self, value):
                             f"{type(value).__name__}")
         if value is self:
             raise GradMismatch("can't assign Variable as its own grad")
-        if value.dtype is not self.dtype:
-            raise GradMismatch(f"assigned grad has data of a different type: expected "
-                               f"{self.type()}, got {value.type()}")
         if value._size != self._size:
-            raise GradMismatch("assigned grad has data of a different size")
+            raise GradMismatch(
+                f"attempting to assign a gradient of size '{shape_text(value._size)}' to a tensor "
+                f"of size '{shape_text(self._size)}'. Please ensure that the gradient and the "
+                "tensor are the same size")
+        if value.dtype is not self.dtype:
+            raise GradMismatch(
+                f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with "
+                f"grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's "
+                "grad_dtype (defaults to the tensor's dtype).")
     self._grad = value
 
 
@@ -180,6 +186,11 @@ Tensor.grad = property(_get_grad, _set_grad, _del_grad)
 
 
 def _set_requires_grad(self, value):
+    if not self.is_leaf:
+        hint = "" if value else (
+            " If you want to use a computed variable in a subgraph that doesn't require "
+            "differentiation use var_no_grad = var.detach().")
+        raise NotLeaf(f"you can only change requires_grad flags of leaf variables.{hint}")
     self.requires_grad_(value)
 
 
@@ -309,11 +320,17 @@ def __len__(self):
     return self._size[0]
 
 
-@member
-def type(self, dtype=None):
+def type_(self, dtype=None):
+    """Without argument the name "torch.FloatTensor", otherwise the tensor in that dtype."""
     if dtype is None:
         return f"torch.{self.dtype.scalar_name}Tensor"
+    if isinstance(dtype, str):
+        names = {d.scalar_name: d for d in dt.ALL}
+        dtype = names[dtype.removeprefix("torch.").removesuffix("Tensor")]
     return self.to(dtype)
+
+
+Tensor.type = type_
 
 
 for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
@@ -365,6 +382,11 @@ def register_hook(self, hook):
     if not self.requires_grad:
         raise GradRequired("cannot register a hook on a tensor that doesn't require gradient")
     node, nr = gradient_edge(self)
+    if self.is_leaf:                       # the leaf's node may die between two backward passes
+        if self._tensor_hooks is None:
+            self._tensor_hooks = HookTable()
+            node.tensor_hooks = {0: self._tensor_hooks}
+        return add_hook(self._tensor_hooks, hook)
     node.tensor_hooks = node.tensor_hooks or {}
     return add_hook(node.tensor_hooks.setdefault(nr, HookTable()), hook)
 

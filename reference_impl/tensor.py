@@ -41,7 +41,8 @@ class Tensor:
     _wrapped = False         # made from a Python number: yields in promotion
     _accumulator_ref = None
     _tangent = None
-    _hooks = None
+    _hooks = None            # called after .grad of a leaf was added to
+    _tensor_hooks = None     # called with the gradient of a leaf
     _storage_cache = None
 
     def __new__(cls, *args, **kwargs):

@@ -61,10 +61,14 @@ def refresh(t):
     info = t._view
     if info.version == t._counter.value:
         return
+    if not info.base.requires_grad:
+        return
+    from reference_impl.inplace import check_view, move_history
+    if info.version >= 0:
+        check_view(t, "its base or another view of its base has been modified inplace")
     info.version = t._counter.value
-    if info.base.requires_grad:
-        node = replayed(t)
-        t._node, t._nr = node._node, node._nr
+    again = replayed(t)
+    move_history(t, again._node, again._nr)
 
 
 def replayed(t, base=None):
