@@ -288,12 +288,12 @@ def _cholesky_vjp(ct, ins, y, upper):
     # Hermitian because the matrix is
     low, ct = (adjoint(y), adjoint(ct)) if upper else (y, ct)
     half = lower_half(adjoint(low) @ ct)
-    got = torch.linalg_solve(adjoint(low), adjoint(torch.linalg_solve(adjoint(low), adjoint(half))))
+    got = solve(adjoint(low), adjoint(solve(adjoint(low), adjoint(half))))
     return [(got + adjoint(got)) / 2]
 
 
 rule("linalg_cholesky", _cholesky, inputs=("self",), node="LinalgCholeskyExBackward0",
-     vjp=_cholesky_vjp, saves={"self": ("result",)}, method=False)
+     vjp=_cholesky_vjp, saves={"self": ("result",)}, method=False, function=False)
 
 
 def _is_vector(a, b):
@@ -345,10 +345,11 @@ def _solve_vjp(ct, ins, y, left):
     vector = _is_vector(a, b)
     if vector:
         ct, y = ct.unsqueeze(-1), y.unsqueeze(-1)
-    got = torch.linalg_solve(adjoint(a), ct, left=left)
+    got = solve(adjoint(a), ct, left=left)
     of_a = -(got @ adjoint(y)) if left else -(adjoint(y) @ got)
     return [of_a, got.squeeze(-1) if vector else got]
 
 
-rule("linalg_solve", _solve, inputs=("A", "B"), node="LinalgSolveExBackward0", vjp=_solve_vjp,
-     saves={"A": ("A", "result"), "B": ("A",)}, method=False)
+solve = rule("linalg_solve", _solve, inputs=("A", "B"), node="LinalgSolveExBackward0",
+             vjp=_solve_vjp, saves={"A": ("A", "result"), "B": ("A",)}, method=False,
+             function=False)

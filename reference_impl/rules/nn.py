@@ -11,7 +11,7 @@ from reference_impl.errors import (
     Argument,
     ArgumentValue,
     DtypeUnsupported,
-    IndexValueOutOfRange,
+    IndexOutOfRange,
     NotImplementedFor,
     ShapeMismatch,
     ValueShapeMismatch,
@@ -119,7 +119,7 @@ def _layer_norm_vjp(ct, ins, y, normalized_shape, eps, cudnn_enable):
 
 
 rule("layer_norm", _layer_norm, inputs=("input", "weight?", "bias?"), vjp=_layer_norm_vjp,
-     saves=("input", "weight", "bias"), node="NativeLayerNormBackward0")
+     saves=("input", "weight", "bias"), node="NativeLayerNormBackward0", method=False)
 
 
 # ── losses ─────────────────────────────────────────────────────────────────────────────────────
@@ -152,7 +152,7 @@ def _mse_vjp(ct, ins, y, reduction):
 
 
 rule("mse_loss", _mse, inputs=("self", "target"), promote="result", numbers=False,
-     vjp=_mse_vjp, saves=("self", "target"))
+     vjp=_mse_vjp, saves=("self", "target"), method=False, function=False)
 
 
 def _class_dim(ndim):
@@ -184,7 +184,7 @@ def _nll_parts(x, target, weight, ignore_index):
     counts = target != ignore_index
     wrong = counts & ((target < 0) | (target >= x.shape[at]))
     if wrong.any():
-        raise IndexValueOutOfRange(f"Target {target[wrong].flat[0]} is out of bounds.")
+        raise IndexOutOfRange(f"Target {target[wrong].flat[0]} is out of bounds.")
     picked = np.where(counts, target, 0)
     share = np.ones(target.shape, x.dtype) if weight is None else weight[picked]
     return at, picked, np.where(counts, share, np.zeros_like(share)), counts
@@ -222,8 +222,8 @@ def _number(t):
     return t.dtype.np
 
 
-rule("nll_loss", _nll, inputs=("self", "target", "weight?"), vjp=_nll_vjp,
-     saves={"self": ("target", "weight")})
+nll_loss = rule("nll_loss", _nll, inputs=("self", "target", "weight?"), vjp=_nll_vjp,
+                saves={"self": ("target", "weight")}, method=False, function=False)
 
 
 def cross_entropy(self, target, weight=None, reduction="mean", ignore_index=-100,
@@ -243,7 +243,7 @@ def cross_entropy(self, target, weight=None, reduction="mean", ignore_index=-100
     _check_classes(self, target, weight)
     at = _class_dim(self.ndim)
     logs = self.log_softmax(at)
-    loss = torch.nll_loss(logs, target, weight, word, ignore_index)
+    loss = nll_loss(logs, target, weight, word, ignore_index)
     if label_smoothing == 0.0:
         return loss
     shape = [1] * self.ndim
@@ -282,7 +282,7 @@ def _probabilities_loss(x, target, weight, word, label_smoothing):
     return total / count(x.shape[:at] + x.shape[at + 1:], None) if word == "mean" else total
 
 
-composite("cross_entropy", cross_entropy, method=False)
+composite("cross_entropy", cross_entropy, method=False, function=False)
 
 
 def linear(input, weight, bias=None):
@@ -294,4 +294,4 @@ def linear(input, weight, bias=None):
     return out if bias is None else out + bias
 
 
-composite("linear", linear, method=False)
+composite("linear", linear, method=False, function=False)

@@ -262,4 +262,5 @@ def _avg_pool2d_vjp(ct, ins, y, kernel_size, stride, padding, ceil_mode, count_i
     return [fold(each.expand(*shape[:2], *at.shape), at, shape).reshape(x.shape)]
 
 
-rule("avg_pool2d", _avg_pool2d, inputs=("self",), vjp=_avg_pool2d_vjp, jvp="linear", method=False)
+rule("avg_pool2d", _avg_pool2d, inputs=("self",), vjp=_avg_pool2d_vjp, jvp="linear", method=False,
+     function=False, saves={"self": ("self",)})
