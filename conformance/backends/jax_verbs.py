@@ -99,7 +99,8 @@ class JaxVerbs(NumpyVerbs):
         """
         op, given = resolve(callee, args, kwargs, self.ops, self.is_array)
         if not op.jax:
-            raise MissingCapability(*(op.needs or ("mutation",) if op.parsed.mutates else op.needs))
+            lacks = op.needs or (("mutation",) if op.parsed.mutates else (f"operation {op.name}",))
+            raise MissingCapability(*lacks)
         bound = self.backend.bound(op)
         bound.check(given)
         for name, value in given.items():

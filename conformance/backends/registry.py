@@ -139,7 +139,7 @@ def open_backend(name: str) -> Backend:
     if library == "fake":
         from conformance.backends.fakes import make_fake
 
-        return make_fake(name, device)
+        return make_fake(name, device, options)
     facts = LIBRARIES.get(library)
     if facts is None:
         return _open_third_party(name, library, device, options)
