@@ -13,7 +13,7 @@ import numpy as np
 from conformance.accuracy.formats import FORMATS, np_dtype
 from conformance.accuracy.ulp import round_to
 from conformance.cases.generate import DTYPES, elementwise, with_operand
-from conformance.cases.points import PREDICATES, Seen, classify
+from conformance.cases.points import Seen, classify
 from conformance.oracles.base import Comparison, Context, Sample
 from conformance.plain import plain, words
 from conformance.render import program_text, variable
@@ -61,6 +61,20 @@ def seen_of(ctx: Context, comparison: Comparison) -> Seen:
     return Seen(tuple(arrays), case.args, exact, whole, whole=not aligned)
 
 
+NUMERIC = ("nan", "inf", "subnormal", "overflow", "signed_zero", "huge", "tiny")
+
+
+def reasons(ctx: Context, comparison: Comparison) -> tuple[str, ...]:
+    """The points that may count as the reason of a difference, the most particular first.
+
+    A fact (a dtype, a shape) has only the points that the table declares for the call.
+    """
+    if comparison.is_fact:
+        return tuple(w for w in PRIMARY if w in comparison.sample.case.points)
+    mine = {*ctx.op.points, *NUMERIC, *comparison.sample.case.points}
+    return tuple(w for w in PRIMARY if w in mine)
+
+
 def points_of(ctx: Context, comparison: Comparison, words_: Iterable[str]) -> dict[str, Any]:
     """Mask per point word over the compared elements (any-reduced where shapes differ)."""
     found = classify(list(words_), seen_of(ctx, comparison))
@@ -106,12 +120,13 @@ def groups(
     ctx: Context, comparison: Comparison, mask: np.ndarray
 ) -> dict[tuple[str, str], list[int]]:
     """Flat indices of the elements in `mask`, by (category, primary point)."""
-    masks = points_of(ctx, comparison, [w for w in PREDICATES if w != "always"])
+    order = reasons(ctx, comparison)
+    masks = points_of(ctx, comparison, order)
     names = categories(comparison).reshape(-1)
     flat = {w: np.asarray(m).reshape(-1) for w, m in masks.items()}
     found: dict[tuple[str, str], list[int]] = {}
     for place in np.flatnonzero(np.asarray(mask).reshape(-1)):
-        point = next((w for w in PRIMARY if flat[w][place]), "")
+        point = next((w for w in order if flat[w][place]), "")
         found.setdefault((names[place], point), []).append(int(place))
     return found
 
@@ -165,7 +180,7 @@ def finding(
     got, want = comparison.observed, comparison.expected
     if not comparison.is_fact:
         got, want = got[where], _rounded(got, want, where)
-    masks = points_of(ctx, comparison, [w for w in PREDICATES if w != "always"])
+    masks = points_of(ctx, comparison, reasons(ctx, comparison))
     cause = "|".join(
         (ctx.op.name, comparison.oracle, ctx.backend.name, verdict.value,
          comparison.what.split(".")[0], category, point, rule)

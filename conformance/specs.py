@@ -81,7 +81,7 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dtypes: word of `dtypes` (a set of dtype names) or a list of names. mixed: whether pairs of
     different dtypes, 0-dim tensors and Python scalars are crossed too (binary ops); "tensors"
     where the schema takes no Python scalar in the place of a tensor.
-    scalars: the tensor arguments for which a Python number may stand then.
+    scalars: the arguments whose Python number counts in the promotion (alpha of add does not).
     result: word of `results`: how the result dtype follows from the inputs; with a list, one
     word per output. args: literals crossed with `shapes`. saves: differentiable input -> what
     the graph keeps for its cotangent ("self", "other", "result", …); {} = nothing is saved.

@@ -18,7 +18,7 @@ from conformance.cases.generate import cases_of, cotangents_for, home_dtype, mix
 from conformance.engine.plan import Unit
 from conformance.judging import Collector
 from conformance.oracles import behaviour
-from conformance.oracles.alias import alias
+from conformance.oracles.alias import alias, view_or_copy
 from conformance.oracles.base import Comparison, Context, Sample
 from conformance.oracles.determinism import determinism
 from conformance.oracles.dtype import dtype
@@ -197,6 +197,11 @@ class OpUnit:
 
     def _case(self, case: Case) -> None:
         collector = self.collector(case.dtypes if case.kind == "mixed" else self.unit.dtypes)
+        common = self.expectation.common(self.op, case)
+        if common not in generate.DTYPES:
+            why = f"computes in {common}, which is not among the dtypes of the specification"
+            collector.verdict("dtype", Verdict.NOT_APPLICABLE, why)
+            return
         try:
             sample = self.sample(case)
             collector.add(self.compare(sample))
@@ -282,6 +287,10 @@ class OpUnit:
             yield from determinism(self.ctx, sample, again)
         if case.kind == "mixed" and sample.seen.outputs:
             self._promotion_record(sample)
+        elif self.unit.dtypes == (home_dtype(self.op),) and "alias" in names:
+            record = view_or_copy(self.ctx, sample)
+            if record and record not in self.records:
+                self.records.append(record)
 
     def _promotion_record(self, sample: Sample) -> None:
         if self.op.name != "add":

@@ -77,6 +77,14 @@ class Expectation:
         words = self.words(case)
         if len(case.dtypes) > 1:
             return words
+        numbers = [
+            f"weak:{type(case.args[name]).__name__}" for name in op.scalars
+            if isinstance(case.args.get(name), (bool, int, float, complex))
+        ]  # fmt: skip
+        numbers = [case.args.get(n) for n in op.scalars]
+        weak = [
+            f"weak:{type(v).__name__}" for v in numbers if isinstance(v, (bool, int, float, complex))
+        ]
         literal = {
             name for name, _ in case.operands() if name.split(".")[0] in op.fixed
         }
@@ -84,7 +92,7 @@ class Expectation:
             w for w, (name, o) in zip(words, case.operands(), strict=True)
             if name not in literal and o.dtype == case.dtypes[0]
         ]  # fmt: skip
-        return kept or words[:1]
+        return (kept or words[:1]) + weak
 
     def dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
         """The result dtype of each output, by the library's own promotion rules."""

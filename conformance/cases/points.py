@@ -307,7 +307,7 @@ def _tie(seen: Seen) -> np.ndarray:
 
 
 def _shift(seen: Seen) -> np.ndarray:
-    if len(seen.inputs) < 2 or seen.inputs[1].dtype.kind not in "iu":
+    if seen.whole or len(seen.inputs) < 2 or any(a.dtype.kind not in "iu" for a in seen.inputs[:2]):
         return np.asarray(False)
     count = seen.inputs[1]
     return np.asarray((count < 0) | (count >= np.iinfo(seen.inputs[0].dtype).bits))

@@ -111,6 +111,11 @@ class Judgement:
     missing: str = ""
 
 
+def is_numpy(seen: TensorObs) -> bool:
+    """A NumPy array shows strides and no place in a graph; no library's tensor does that."""
+    return seen.strides is not None and seen.requires_grad is None
+
+
 # --- reading -----------------------------------------------------------------------------------
 
 
@@ -319,7 +324,8 @@ def judge(claim: Claim, trace: Trace, capabilities: Collection[str]) -> Judgemen
     if claim.verb == "is":
         want = claim.argument
         if claim.fields[-1:] == ("dtype",) and "float64" not in capabilities:
-            want = NARROW.get(want, want)
+            _, owner = look(claim.variable, claim.fields[:-1], steps)
+            want = want if is_numpy(owner) else NARROW.get(want, want)
         same = type(seen) is type(want) and seen == want
         return Judgement(claim, same, last, 1, seen, want)
     return _judge_value(claim, seen, last)

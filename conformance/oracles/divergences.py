@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from packaging.specifiers import SpecifierSet
 
-from conformance.accuracy.formats import real_format
+from conformance.accuracy.formats import np_dtype, real_format
 from conformance.cases.generate import with_operand
 from conformance.oracles.base import Comparison, Context, Sample
 from conformance.oracles.numbers import as_dtype, grads_of, outputs_of, seconds_of
@@ -134,6 +134,58 @@ def flush_subnormal_results(p: Prediction) -> np.ndarray:
 def half_at_bound(p: Prediction) -> np.ndarray:
     """The cotangent at a bound is split evenly between the operand and the bound."""
     return p.norm * 0.5
+
+
+@rule
+def formula_in_dtype(p: Prediction) -> np.ndarray:
+    """The norm's formula, each step rounded in the operation's own dtype.
+
+    Intermediate squares, products and saved results overflow or vanish although the final
+    number could be represented.
+    """
+    ctx, s = p.ctx, p.sample
+    common = s.expected.common
+    args = s.case.args
+    for name, operand in s.case.operands():
+        if operand.dtype in s.case.dtypes and name.split(".")[0] not in ctx.op.fixed:
+            with np.errstate(all="ignore"):
+                data = operand.data.astype(np_dtype(common))
+            args = with_operand(args, name, replace(operand, data=data))
+    kind = p.comparison.what.split(".")[0]
+    second = s.second if kind == "second" else None
+    with np.errstate(all="ignore"):
+        ev = ctx.reference.evaluate(
+            ctx.op, replace(s.case, args=args), s.cotangents if kind != "y" else None, second
+        )
+    found = PICKS[kind](ev)[p.place()]
+    if found is None:
+        return np.zeros(p.comparison.observed.shape)
+    wide = np.asarray(found)
+    return as_dtype(wide.astype(p.norm.dtype), p.comparison.observed)
+
+
+@rule
+def early_overflow(p: Prediction) -> np.ndarray:
+    """An infinity of the right sign, although the result could be represented."""
+    return np.copysign(np.inf, p.norm).astype(p.norm.dtype)
+
+
+@rule
+def vanished(p: Prediction) -> np.ndarray:
+    """A zero of the right sign, although the result could be represented."""
+    return np.copysign(0.0, p.norm).astype(p.norm.dtype)
+
+
+@rule
+def not_a_number(p: Prediction) -> np.ndarray:
+    """A nan."""
+    return np.full(p.norm.shape, np.nan, dtype=p.norm.dtype)
+
+
+@rule
+def other_zero(p: Prediction) -> np.ndarray:
+    """A zero result has the other sign."""
+    return np.where(p.norm == 0, -p.norm, p.norm)
 
 
 @rule

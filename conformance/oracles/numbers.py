@@ -12,7 +12,7 @@ from conformance.accuracy import bounds
 from conformance.accuracy.bounds import Bound, Judged
 from conformance.accuracy.formats import is_complex, is_floating, np_dtype
 from conformance.accuracy.residuals import RESIDUALS
-from conformance.accuracy.ulp import error_in_ulp
+from conformance.accuracy.ulp import error_in_ulp, round_to
 from conformance.cases.generate import elementwise, with_operand
 from conformance.observation import Evaluation
 from conformance.oracles.base import Comparison, Context, Sample
@@ -40,7 +40,7 @@ class Judge:
 
     def __init__(self, ctx: Context, sample: Sample, key: str) -> None:
         self.ctx, self.sample, self.key = ctx, sample, key
-        self.bound: Bound = ctx.bound(key)
+        self.bound: Bound = ctx.bound(key, sample.expected.common)
         self.pick: Pick = {"value": outputs_of, "vjp": grads_of, "second": seconds_of}[key]
         self._change: Any = None
         self._scale: Any = None
@@ -71,23 +71,81 @@ class Judge:
         signed = self.key == "value"
         if not (is_floating(dtype) or is_complex(dtype)):
             return bounds.judge_exact(got, exact, dtype, signed)
+        lost = self._saved_overflow(got)
+        if lost is not None:
+            judged = self._judge(place, np.where(lost, 0, got).astype(got.dtype),
+                                 np.where(lost, 0, exact), dtype, signed)  # fmt: skip
+            return replace(judged, skipped=judged.skipped + int(lost.sum()))
+        return self._judge(place, got, exact, dtype, signed)
+
+    def _judge(
+        self, place: int, got: np.ndarray, exact: np.ndarray, dtype: str, signed: bool
+    ) -> Judged:
         bound = self.bound
         if bound.kind == "residual" and self.key == "value":
             return self._residual(got)
+        terms = self._summed(place, got)
+        if terms is not None:
+            scale, count = terms
+            roundings = int(np.ceil(bound.factor)) + 2
+            return bounds.judge_dot(got, exact, scale, dtype, count + roundings, roundings)
         if bound.kind == "exact":
             moved = not elementwise(self.ctx.op)
             return bounds.judge_exact(got, exact, dtype, signed, moved)
         if bound.kind == "ulp":
-            return bounds.judge_ulp(got, exact, dtype, bound.factor, signed)
+            once = self.key == "value"
+            return bounds.judge_ulp(got, exact, dtype, bound.factor, signed, once)
         if bound.kind == "dot":
-            scale, count = self.scale(place), self.terms(place)
-            return bounds.judge_dot(got, exact, scale, dtype, count, signed)
+            rounded = 0 if self.key == "value" else 2
+            return bounds.judge_dot(got, exact, self.scale(place), dtype, self.terms(place), rounded)
         factor = bound.factor
         if not is_complex(dtype):
             quick = error_in_ulp(got, exact, dtype, signed_zero=False)
             if not (quick > factor / 2 + 0.5).any():  # within the bound whatever the change is
                 return bounds.judge_stable(got, exact, np.zeros(exact.shape), dtype, factor)
         return bounds.judge_stable(got, exact, self.change(place), dtype, factor)
+
+    def _saved_overflow(self, got: np.ndarray) -> np.ndarray | None:
+        """Where the result that the graph saved overflowed, so that no cotangent can be right.
+
+        "When inputs are so large that intermediate results overflow, so may the end result"
+        (paraphrased from PyTorch's notes on numerical accuracy, "extremal values").
+        """
+        saved = {w for words in self.ctx.op.saves.values() for w in words}
+        if self.key == "value" or "result" not in saved or not elementwise(self.ctx.op):
+            return None
+        y = self.sample.expected.outputs[0]
+        if y is None or y.shape != got.shape or y.dtype.kind not in "fc":
+            return None
+        lost = np.isfinite(y) & ~np.isfinite(round_to(y, self.sample.expected.common))
+        return lost if lost.any() else None
+
+    def _summed(self, place: int, got: np.ndarray) -> tuple[np.ndarray, int] | None:
+        """For an operand that was broadcast: (sum of absolute cotangents, how many), else None.
+
+        The cotangent of a broadcast operand is a sum over what it was broadcast to.
+        """
+        if self.key != "vjp" or not elementwise(self.ctx.op) or self.sample.case.kind == "error":
+            return None
+        shape = self.sample.expected.outputs[0].shape
+        if got.shape == shape or got.size == 0:
+            return None
+        case, cts = self.sample.case, self.sample.cotangents
+        args = case.args
+        for name, operand in case.operands():
+            data = np.broadcast_to(operand.data, shape).copy()
+            args = with_operand(args, name, replace(operand, data=data, layout="contiguous"))
+        e = self.ctx.expectation
+        wide = e.widen(self.ctx.op, replace(case, args=args), self.sample.expected.common)
+        terms = grads_of(e.run(self.ctx.op, wide, cts))[place]
+        if terms is None:
+            return np.zeros(got.shape), 1
+        lead = tuple(range(len(shape) - got.ndim))
+        ones = tuple(
+            i for i in range(len(lead), len(shape)) if got.shape[i - len(lead)] == 1 != shape[i]
+        )
+        size = np.abs(terms).sum(axis=lead + ones, keepdims=True).reshape(got.shape)
+        return size, max(1, int(np.prod(shape)) // got.size)
 
     def _residual(self, got: np.ndarray) -> Judged:
         error = np.asarray(RESIDUALS[self.ctx.op.name](self.sample.case.args, got), float)
@@ -121,7 +179,7 @@ class Judge:
     def scale(self, place: int) -> np.ndarray:
         """The operation on absolute values: sum of |a||b| for sums and products."""
         if self._scale is None:
-            self._scale = self._on(np.abs)
+            self._scale = self._on(lambda a: np.nan_to_num(np.abs(a), posinf=0.0))
         scale = self._scale[place]
         return np.zeros(()) if scale is None else np.asarray(np.abs(scale))
 
