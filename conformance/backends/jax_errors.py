@@ -31,10 +31,11 @@ _MOVES = (
 # derivatives and immutability
 _AUTODIFF = (
     ("TypeError", r"arrays are immutable", "immutable"),
+    ("ValueError", r"assignment destination is read-only", "immutable"),
     ("TypeError", r"Gradient only defined for scalar-output", "not_scalar"),
     ("TypeError", r"grad requires (real|complex|float).*dtype|grad requires .*-valued",
      "grad_dtype"),
-    ("ValueError", r"unexpected JAX type .* for argument to vjp function", "cotangent_mismatch"),
+    ("ValueError", r"unexpected JAX type .* for argument to VJP function", "cotangent_mismatch"),
     ("ValueError", r"cotangent|tree structure of cotangent", "cotangent_mismatch"),
     ("TypeError", r"[Oo]nly arrays of size 1 can be converted", "not_scalar"),
 )  # fmt: skip
@@ -62,6 +63,10 @@ _MATHS = (
 _NN = (
     ("ValueError", r"conv_general_dilated .*(shape|dimension|feature)", "shape_mismatch"),
     ("TypeError", r"(window|rhs|lhs).*must (have|be)", "shape_mismatch"),
+    ("TypeError", r"convolution requires lhs and rhs ndim|wrong number of window_dim",
+     "shape_mismatch"),
+    ("ValueError", r"Size of label '\w' for operand", "shape_mismatch"),
+    ("ValueError", r"expects window to have positive stride", "argument"),
 )
 
 _PYTHON = (

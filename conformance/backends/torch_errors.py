@@ -56,7 +56,7 @@ _AUTOGRAD = (
      "no_grad_required"),
     ("RuntimeError", r"grad can be implicitly created only for", "not_scalar"),
     ("RuntimeError", r"elements cannot be converted to Scalar", "not_scalar"),
-    ("RuntimeError", r"One of the differentiated Tensors (appears|does)", "unused_input"),
+    ("RuntimeError", r"differentiated Tensors? .*(appears|not require)", "unused_input"),
     ("RuntimeError", r"[Oo]nly Tensors of floating point( and complex)? dtype can require",
      "grad_dtype"),
     ("RuntimeError", r"you can only change requires_grad flags of leaf", "grad_flag"),
@@ -115,6 +115,13 @@ _NN = (
     ("RuntimeError", r"(stride|dilation|kernel_size|kernel size).*should|non-positive stride",
      "argument"),
     ("ValueError", r"is not a valid value for reduction", "argument"),
+    ("RuntimeError", r"Expected normalized_shape to be at least|negative padding", "argument"),
+    ("RuntimeError", r"label_smoothing must be between|divisor must be not zero", "argument"),
+    ("RuntimeError", r"bias to be (of same shape|1-dimensional)|weight tensor should be defined",
+     "shape_mismatch"),
+    ("RuntimeError", r"non-empty 3D or 4D .* tensor expected", "shape_mismatch"),
+    ("RuntimeError", r"expected target dtype to be Long or Byte", "dtype_unsupported"),
+    ("RuntimeError", r"Expected floating point type for target", "dtype_unsupported"),
 )  # fmt: skip
 
 # what Python itself refuses: argument parsing of the bindings
