@@ -164,6 +164,11 @@ def sgn(self):
     return np.where(size == 0, 0, self / np.where(size == 0, 1, size)).astype(self.dtype)
 
 
+def square(self):
+    """self * self; bool counts as int64, as it does in a power."""
+    return np.square(self.astype(np.int64) if self.dtype.kind == "b" else self)
+
+
 def exp2(self):
     """2**self; NumPy has it for real dtypes only."""
     return np.exp(self * np.log(constant(self, 2))) if self.dtype.kind == "c" else np.exp2(self)

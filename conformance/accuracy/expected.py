@@ -77,10 +77,6 @@ class Expectation:
         words = self.words(case)
         if len(case.dtypes) > 1:
             return words
-        numbers = [
-            f"weak:{type(case.args[name]).__name__}" for name in op.scalars
-            if isinstance(case.args.get(name), (bool, int, float, complex))
-        ]  # fmt: skip
         numbers = [case.args.get(n) for n in op.scalars]
         weak = [
             f"weak:{type(v).__name__}" for v in numbers if isinstance(v, (bool, int, float, complex))

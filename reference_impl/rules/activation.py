@@ -34,8 +34,8 @@ unary("silu", lambda self: self * special.sigmoid(self), accepts="float complex"
 
 
 def silu_slope(x):
-    s = x.sigmoid()
-    return s * (1 + x * (1 - s))
+    # sigmoid(-x), not 1 - sigmoid(x), which is 0 long before it should be
+    return x.sigmoid() * (1 + x * (-x).sigmoid())
 
 
 def softplus(self, beta=1, threshold=20):
@@ -60,15 +60,16 @@ def gelu(self, *, approximate="none"):
         return self * half * special.erfc(-self * np.sqrt(half))
     if approximate == "tanh":
         # (1 + tanh u) / 2 is sigmoid(2 u), without the cancellation
-        return self * special.sigmoid(2 * KAPPA * (self + CUBIC * self * self * self))
+        twice, cubic = special.constant(self, 2 * KAPPA), special.constant(self, CUBIC)
+        return self * special.sigmoid(twice * (self + cubic * self * self * self))
     raise ArgumentType(f"approximate argument must be either none or tanh, not {approximate!r}")
 
 
 def gelu_slope(x, approximate):
     if approximate == "none":
         return 0.5 * (-x * ROOT_HALF).erfc() + x * NORMAL_PEAK * (-0.5 * x * x).exp()
-    s = (2 * KAPPA * (x + CUBIC * x * x * x)).sigmoid()
-    return s + x * s * (1 - s) * 2 * KAPPA * (1 + 3 * CUBIC * x * x)
+    u = 2 * KAPPA * (x + CUBIC * x * x * x)
+    return u.sigmoid() * (1 + x * (-u).sigmoid() * 2 * KAPPA * (1 + 3 * CUBIC * x * x))
 
 
 unary("gelu", gelu, accepts="float", saves=SELF,

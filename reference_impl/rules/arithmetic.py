@@ -69,12 +69,14 @@ binary("fmod", special.fmod, accepts=REAL, saves={"other": ("self", "other")},
 # --- powers ---
 
 
-def power_slope(x, p):
-    """d x**p / d x; 0 where p is 0, even at nan."""
-    return where(p == 0, 0, p * x ** (p - 1))
+def along_base(ct, x, p):
+    """ct times d x**p / d x; 0 where p is 0, even at nan."""
+    # nowhere is 0 raised to -1, so that the masked branch has no nan to hand to its own derivative
+    q = where(p == 0, 1, p)
+    return where(p == 0, 0, ct * where(p == 0, 0, q * x ** (q - 1)).conj())
 
 
-def power_slope_of_exponent(x, p, y):
+def exponent_slope(x, p, y):
     """d x**p / d p; 0 at x = 0 unless p is negative."""
     rising = p.real >= 0 if p.is_complex() else p >= 0
     return where((x == 0) & rising, 0, y * x.log())
@@ -83,9 +85,9 @@ def power_slope_of_exponent(x, p, y):
 binary("pow", special.power, inputs=("self", "exponent"), numbers=False, accepts=NUMBER,
        node="PowBackward1",
        saves={"self": ("self", "exponent"), "exponent": ("self", "exponent", "result")},
-       vjp=lambda ct, ins, y: [ct * power_slope(*ins).conj(),
-                               ct * power_slope_of_exponent(*ins, y).conj()],
-       jvp=lambda t, ins, y: t[0] * power_slope(*ins) + t[1] * power_slope_of_exponent(*ins, y))
+       vjp=lambda ct, ins, y: [along_base(ct, *ins), ct * exponent_slope(*ins, y).conj()],
+       jvp=lambda t, ins, y: (along_base(t[0].conj(), *ins).conj()
+                              + t[1] * exponent_slope(*ins, y)))
 
 
 def with_number(x, number):
@@ -191,7 +193,7 @@ rule("clamp", clamp, inputs=("self",), layout="elementwise", inplace=True, saves
      vjp=lambda ct, ins, y, min, max: [where(inside(ins[0], min, max), ct, 0)],
      jvp=lambda t, ins, y, min, max: where(inside(ins[0], min, max), t[0], 0))
 rule("clamp.Tensor", lambda self, min=None, max=None: special.clamp(self, min, max),
-     inputs=("self", "min?", "max?"), promote="result", numbers=False, accepts="bool int float",
+     inputs=("self", "min?", "max?"), promote="result", numbers=False, accepts=REAL,
      inplace=True, saves=("self", "min", "max"), vjp=clamp_tensor_vjp,
      jvp=lambda t, ins, y: sum(clamp_tensor_jvp(t, ins)))
 

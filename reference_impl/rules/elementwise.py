@@ -56,7 +56,7 @@ unary("abs", np.abs, accepts=NUMBER, saves=SELF, vjp=lambda ct, ins, y: [ct * in
 
 # --- powers ---
 
-unary("square", np.square, saves=SELF, accepts=NUMBER, node="PowBackward0",
+unary("square", special.square, saves=SELF, node="PowBackward0",
       vjp=lambda ct, ins, y: [ct * (2 * ins[0]).conj()], jvp=lambda t, ins, y: t[0] * 2 * ins[0])
 unary("reciprocal", lambda self: 1 / self, promote="float", saves=RESULT,
       vjp=lambda ct, ins, y: [-ct * (y * y).conj()], jvp=lambda t, ins, y: -t[0] * (y * y))
@@ -118,8 +118,7 @@ unary("tanh", np.tanh, promote="float", saves=RESULT,
 
 
 def arcsine_slope(x):
-    # (1 - x)(1 + x), not 1 - x*x: exact factors where x*x would round close to 1
-    return ((1 - x) * (1 + x)).rsqrt()
+    return (1 - x * x).rsqrt()
 
 
 # --- the error function ---
