@@ -62,7 +62,7 @@ _TABLE = (
     ("data", "x", "mutation", "the tensor x.data: same memory, no history, own version"),
     ("to", "x, dtype", "", "x converted to a dtype"),
     ("getitem", "x, index", "", "x[index]"),
-    ("setitem", "x, index, value", "mutation", "x[index] = value"),
+    ("setitem", "x, index, value", "", "x[index] = value"),
     ("at_set", "x, index, value", "functional_update", "a new array: x.at[index].set(value)"),
     ("at_add", "x, index, value", "functional_update", "a new array: x.at[index].add(value)"),
     ("is_leaf", "x", "grad_flags", "whether x is a leaf of the graph"),

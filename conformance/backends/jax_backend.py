@@ -194,9 +194,10 @@ class JaxBackend(LibraryCalls):
         return tuple(buffers.get(y.unsafe_buffer_pointer()) for y in outputs)
 
     def observe(self, array: Any, grad: TensorObs | None = None) -> TensorObs:
+        float0 = array.dtype == jax.dtypes.float0  # a cotangent that has no number to show
         return TensorObs(
-            value=np.array(array, order="C"),
-            dtype=array.dtype.name,
+            value=np.zeros(array.shape, bool) if float0 else np.array(array, order="C"),
+            dtype="float0" if float0 else array.dtype.name,
             shape=tuple(array.shape),
             grad=grad,
         )

@@ -157,12 +157,8 @@ class JaxVerbs(NumpyVerbs):
         return Node(self.jnp.array(array, copy=True), leaf=leaf)
 
     def _numbers(self, data: Any, dtype: str | None) -> np.ndarray:
-        """As `to_array`, with jax's own default for floats (float64 with x64)."""
-        if isinstance(data, Node):
-            data = np.asarray(data.value)
-        if dtype is None and not isinstance(data, np.ndarray):
-            dtype = self.jnp.asarray(data).dtype.name
-        return to_array(data, dtype)
+        """As every library reads a program's numbers, x64 or not: floats are float32."""
+        return to_array(np.asarray(data.value) if isinstance(data, Node) else data, dtype)
 
     def leaf(self, data, *, dtype=None, layout="contiguous"):
         node = self._made(self._numbers(data, dtype), True)
@@ -174,20 +170,23 @@ class JaxVerbs(NumpyVerbs):
         return self._made(self._numbers(data, dtype), requires_grad)
 
     def zeros(self, size, *, dtype=None, requires_grad=False):
-        return Node(self.jnp.zeros(size, dtype), leaf=requires_grad)
+        return Node(self.jnp.zeros(size, dtype or "float32"), leaf=requires_grad)
 
     def ones(self, size, *, dtype=None, requires_grad=False):
-        return Node(self.jnp.ones(size, dtype), leaf=requires_grad)
+        return Node(self.jnp.ones(size, dtype or "float32"), leaf=requires_grad)
 
     def full(self, size, value, *, dtype=None, requires_grad=False):
+        dtype = dtype or to_array(value, None).dtype.name
         return Node(self.jnp.full(size, value, dtype), leaf=requires_grad)
 
     def arange(self, start, end=None, step=1, *, dtype=None, requires_grad=False):
         bounds = (0, start) if end is None else (start, end)
+        if dtype is None and any(isinstance(n, float) for n in (*bounds, step)):
+            dtype = "float32"
         return Node(self.jnp.arange(*bounds, step, dtype=dtype), leaf=requires_grad)
 
     def eye(self, n, *, dtype=None, requires_grad=False):
-        return Node(self.jnp.eye(n, dtype=dtype), leaf=requires_grad)
+        return Node(self.jnp.eye(n, dtype=dtype or "float32"), leaf=requires_grad)
 
     def ones_like(self, x):
         return Node(self.jnp.ones_like(x.value))
