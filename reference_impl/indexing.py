@@ -138,7 +138,8 @@ def _index_put(self, indices, values, accumulate=False):
             f"{dt.from_numpy_dtype(self.dtype).scalar_name} for the destination and "
             f"{dt.from_numpy_dtype(values.dtype).scalar_name} for the source.")
     place = Placement(self.shape, positions(self.shape, indices))
-    out = self.copy()
+    steps = tuple(n // self.itemsize for n in self.strides)
+    out = with_stride(self.copy(), elementwise_stride(self.shape, [(self.shape, steps)]))
     target = place.front(out)
     size = place.placed(np.empty(place.arrays[0].shape + target.shape[len(place.dims):], bool)).shape
     try:
@@ -147,18 +148,18 @@ def _index_put(self, indices, values, accumulate=False):
         raise ShapeMismatch(f"shape mismatch: value tensor of shape {shape_text(values.shape)} "
                             "cannot be broadcast to indexing result of shape "
                             f"{shape_text(size)}") from None
-    if accumulate and out.dtype != bool:
-        np.add.at(target, place.arrays, values)
+    if accumulate:
+        add = np.logical_or if out.dtype == bool else np.add
+        add.at(target, place.arrays, values)
     else:
-        target[place.arrays] = target[place.arrays] | values if accumulate else values
+        target[place.arrays] = values
     return out
 
 
 rule("index", _index, inputs=("self", "indices*?"), function=False, method=False, layout="keep",
      vjp=lambda ct, ins, y: [zeros(ins[0].shape, dtype=ct.dtype).index_put(ins[1], ct, True), None],
      jvp=lambda t, ins, y: index(t[0], ins[1]), saves={"self": ("indices",)})
-rule("index_put", _index_put, inputs=("self", "indices*?", "values"), inplace=True,
-     layout="elementwise",
+rule("index_put", _index_put, inputs=("self", "indices*?", "values"), inplace=True, layout="keep",
      vjp=lambda ct, ins, y, accumulate: [
          ct if accumulate else ct.index_put(ins[1], zeros((), dtype=ct.dtype)),
          None, index(ct, ins[1])],
