@@ -259,9 +259,9 @@ def cluster(findings: Sequence[Finding]) -> list[Finding]:
         preferred = 0 if f.dtypes[:1] == ("float32",) else 1
         return (preferred, [order.get(d, 99) for d in f.dtypes], f.dtypes, f.id, f.program)
 
-    by_cause: dict[str, list[Finding]] = {}
+    by_cause: dict[tuple[str, str], list[Finding]] = {}
     for found in findings:
-        by_cause.setdefault(found.cause or found.id, []).append(found)
+        by_cause.setdefault((found.cause or found.id, found.backend), []).append(found)
     merged = []
     for same in by_cause.values():
         first, *rest = sorted(same, key=place)

@@ -98,6 +98,7 @@ class Store:
         """
         if path.exists():
             check(path)
+            cls(path, write=True).close()  # an interrupted run has a log to fold in
         fresh = path.with_name(path.name + ".new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +121,6 @@ class Store:
                 )
             db.close()
             if path.exists():
-                cls(path, write=True).close()  # an interrupted run has a log to fold in
                 os.replace(path, path.with_name("previous.sqlite"))
                 remove(path, "-wal", "-shm")
             os.replace(fresh, path)

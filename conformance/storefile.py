@@ -55,17 +55,18 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def connect(path: Path, write: bool) -> sqlite3.Connection:
+    """Open a store that `check` has let pass. Raises StoreError when its inside is damaged."""
+    db = sqlite3.connect(path, isolation_level=None)
     try:
-        db = sqlite3.connect(path, isolation_level=None)
+        (sound,) = db.execute("PRAGMA quick_check").fetchone()
+        if sound != "ok":
+            raise sqlite3.DatabaseError(" ".join(sound.split()))
         if write:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing
-        (sound,) = db.execute("PRAGMA quick_check").fetchone()
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: damaged ({error}); run again into another --out") from None
-    if sound != "ok":
         db.close()
-        raise StoreError(f"{path}: damaged ({sound}); run again into another --out")
+        raise StoreError(f"{path}: damaged ({error}); run again into another --out") from None
     return db
 
 
