@@ -49,12 +49,12 @@ binary("sub", lambda self, other, *, alpha=1: np.subtract(self, scaled(other, al
 binary("mul", np.multiply, saves={"self": ("other",), "other": ("self",)},
        vjp=lambda ct, ins, y: [ct * ins[1].conj(), ct * ins[0].conj()],
        jvp=lambda t, ins, y: t[0] * ins[1] + ins[0] * t[1])
-div = binary("div", np.true_divide, promote="float",
-             saves={"self": ("other",), "other": ("self", "other")},
+DIVIDED = {"self": ("other",), "other": ("self", "other")}
+div = binary("div", np.true_divide, promote="float", saves=DIVIDED,
              vjp=lambda ct, ins, y: [ct / ins[1].conj(), -ct * (ins[0] / ins[1] / ins[1]).conj()],
              jvp=lambda t, ins, y: (t[0] - y * t[1]) / ins[1])
 binary("div.Tensor_mode", lambda self, other, *, rounding_mode:
-       special.divide(self, other, rounding_mode), accepts=REAL, node="DivBackward2",
+       special.divide(self, other, rounding_mode), accepts=REAL, node="DivBackward2", saves=DIVIDED,
        vjp=lambda ct, ins, y, rounding_mode: [zeros_like(ct), zeros_like(ct)],
        jvp=lambda t, ins, y, rounding_mode: zeros_like(y))
 # PyTorch gives it no derivative: use div with rounding_mode
@@ -84,7 +84,7 @@ def exponent_slope(x, p, y):
 
 binary("pow", special.power, inputs=("self", "exponent"), numbers=False, accepts=NUMBER,
        node="PowBackward1",
-       saves={"self": ("self", "exponent"), "exponent": ("self", "exponent", "result")},
+       saves=("self", "exponent", "result"),
        vjp=lambda ct, ins, y: [along_base(ct, *ins), ct * exponent_slope(*ins, y).conj()],
        jvp=lambda t, ins, y: (along_base(t[0].conj(), *ins).conj()
                               + t[1] * exponent_slope(*ins, y)))

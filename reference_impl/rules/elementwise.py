@@ -49,7 +49,8 @@ def along(z, other):
     return where(size == 0, 0, turned)
 
 
-unary("sgn", special.sgn, vjp=lambda ct, ins, y: [along(ins[0], ct)], saves=SELF,
+unary("sgn", special.sgn, vjp=lambda ct, ins, y: [along(ins[0], ct)],
+      saves={"self": ("self", "result")},
       jvp=lambda t, ins, y: along(ins[0], t[0]))
 unary("abs", np.abs, accepts=NUMBER, saves=SELF, vjp=lambda ct, ins, y: [ct * ins[0].sgn()],
       jvp=lambda t, ins, y: (t[0] * ins[0].sgn().conj()).real)
