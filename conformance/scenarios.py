@@ -305,7 +305,7 @@ def _finding(
     divergence: ScenarioDivergence | None,
 ) -> Finding:
     first = wrong[0]
-    cause = f"{scenario.name} {backend.library} {verdict} {first.line} {first.observable}"
+    cause = f"{scenario.name} {backend.name} {verdict} {first.line} {first.observable}"
     mark = hashlib.sha256(cause.encode()).hexdigest()[:4]
     return Finding(
         id=f"{scenario.name}-{scenario.oracle}-{mark}",
