@@ -25,26 +25,24 @@ observable: a variable, or `variable.field`, with `@LINE` for a moment other tha
 | `shares_memory_with y`          | the same storage                                            |
 | `separate_from y`               | another storage                                             |
 
-VALUE is a nested list of numbers, or one of the functions of `FUNCTIONS` of such. They are
-evaluated with ball arithmetic, never by a library being checked; an elementary function allows
-the ulps that OpenCL's full profile gives it (OpenCL C 3.0, 7.4), everything else none.
+VALUE is a nested list of numbers, or a function of such: see `claim_values.FUNCTIONS`.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import flint
 import numpy as np
 
-from conformance.accuracy.formats import FORMATS, REAL_OF, np_dtype
+from conformance.accuracy.formats import FORMATS
 from conformance.accuracy.ulp import error_in_ulp, round_to, same_bits
 from conformance.observation import StepObs, TensorObs, Trace
+from conformance.oracles.claim_values import array_of, evaluate, flat, literal, shape_of
 from conformance.program import Program
 
 # field of a tensor -> the capability without which it cannot be seen
@@ -60,8 +58,6 @@ FIELDS = {
     "grad_fn": "grad_flags",
 }
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
-
-
 RELATIONS = ("shares_memory_with", "separate_from", "same_as")
 PYTHON_TYPES = ("bool", "int", "float", "str")
 
@@ -87,14 +83,6 @@ class Claim:
         return ".".join((self.variable, *self.fields))
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """numbers: nested lists of numbers or balls. ulps: what an elementary function may err."""
-
-    numbers: Any
-    ulps: float = 0.0
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
     """holds: None when the backend cannot show the observable; `missing` names the capability.
@@ -111,9 +99,10 @@ class Judgement:
     missing: str = ""
 
 
-def is_numpy(seen: TensorObs) -> bool:
+def is_numpy(seen: Any) -> bool:
     """A NumPy array shows strides and no place in a graph; no library's tensor does that."""
-    return seen.strides is not None and seen.requires_grad is None
+    numpy_like = isinstance(seen, TensorObs) and seen.strides is not None
+    return numpy_like and seen.requires_grad is None
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -182,118 +171,24 @@ def _argument(verb: str, rest: str, text: str) -> Any:
         raise ClaimError(f"{text!r}: {verb!r} is no verb of claims")
     try:
         node = ast.parse(rest, mode="eval").body
-        if verb == "rounds_to":
-            return _printed(node, rest)
-        return _evaluate(node) if verb == "equals" else _literal(node)
+        if verb == "is":
+            return literal(node)
+        found = _printed(node, rest) if verb == "rounds_to" else evaluate(node)
+        shape_of(found if verb == "rounds_to" else found.numbers)
+        return found
     except (SyntaxError, ValueError, TypeError) as error:
         raise ClaimError(f"{text!r}: {getattr(error, 'msg', error)}") from None
-
-
-def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name):
-        return {"nan": float("nan"), "inf": float("inf")}.get(node.id, node.id)
-    return ast.literal_eval(node)
 
 
 def _printed(node: ast.expr, text: str) -> Any:
     """Decimals as written, in the nesting as written."""
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_printed(item, text) for item in node.elts]
-    return Decimal(ast.get_source_segment(text, node) or "")
-
-
-# --- values ------------------------------------------------------------------------------------
-
-
-def _map(function: Callable[..., Any], *nested: Any) -> Any:
-    """Apply to numbers in nested lists; a number goes with every element of a list."""
-    lengths = {len(item) for item in nested if isinstance(item, list)}
-    if not lengths:
-        return function(*nested)
-    if len(lengths) > 1:
-        raise ValueError("lists of different lengths")
-    rows = ([item[i] if isinstance(item, list) else item for item in nested] for i in range(*lengths))
-    return [_map(function, *row) for row in rows]
-
-
-def _elementary(function: Callable[[Any], Any], ulps: float) -> Callable[[Value], Value]:
-    def apply(x: Value) -> Value:
-        return Value(_map(lambda v: function(flint.arb(v)), x.numbers), x.ulps + ulps)
-
-    return apply
-
-
-def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Value, Value], Value]:
-    def apply(a: Value, b: Value) -> Value:
-        inexact = a.ulps + b.ulps
-        numbers = _map(lambda v, w: function(flint.arb(v), flint.arb(w)), a.numbers, b.numbers)
-        return Value(numbers, inexact and inexact + 1)
-
-    return apply
-
-
-def _filled(shape: Value, value: Any) -> Value:
-    made = value
-    for size in reversed(shape.numbers):
-        made = [made] * size
-    return Value(made)
-
-
-FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "exp": _elementary(lambda x: x.exp(), 3),
-    "log": _elementary(lambda x: x.log(), 3),
-    "sqrt": _elementary(lambda x: x.sqrt(), 0),
-    "sin": _elementary(lambda x: x.sin(), 4),
-    "cos": _elementary(lambda x: x.cos(), 4),
-    "tanh": _elementary(lambda x: x.tanh(), 5),
-    # exp, one addition, one division
-    "sigmoid": _elementary(lambda x: 1 / (1 + (-x).exp()), 3 + 0.5 + 2.5),
-    "add": _arithmetic(lambda a, b: a + b),
-    "sub": _arithmetic(lambda a, b: a - b),
-    "mul": _arithmetic(lambda a, b: a * b),
-    "div": _arithmetic(lambda a, b: a / b),
-    "full": lambda shape, value: _filled(shape, value.numbers),
-    "zeros": lambda shape: _filled(shape, 0),
-    "ones": lambda shape: _filled(shape, 1),
-    "arange": lambda stop: Value(list(range(stop.numbers))),
-    "eye": lambda n: Value([[int(i == j) for j in range(n.numbers)] for i in range(n.numbers)]),
-}
-
-
-def _evaluate(node: ast.expr) -> Value:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        if node.func.id not in FUNCTIONS:
-            raise ValueError(f"no function {node.func.id!r}; there are {', '.join(FUNCTIONS)}")
-        return FUNCTIONS[node.func.id](*[_evaluate(arg) for arg in node.args])
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return Value([_evaluate(item).numbers for item in node.elts])
-    found = _literal(node)
-    if isinstance(found, str) or found is None:
-        raise ValueError(f"{ast.unparse(node)!r} is not a number")
-    return Value(found)
-
-
-def _shape(nested: Any) -> tuple[int, ...]:
-    if not isinstance(nested, list):
-        return ()
-    inner = {_shape(item) for item in nested}
-    if len(inner) > 1:
-        raise ValueError("rows of different lengths")
-    return (len(nested), *(inner.pop() if inner else ()))
-
-
-def _flat(nested: Any) -> list[Any]:
-    return [x for item in nested for x in _flat(item)] if isinstance(nested, list) else [nested]
-
-
-def _array(value: Value, dtype: str) -> np.ndarray:
-    """The numbers in the wide dtype of a floating dtype, else in the dtype itself."""
-    real = FORMATS.get(REAL_OF.get(dtype, dtype))
-    kind = np_dtype(dtype)
-    if real is not None:
-        kind = np.result_type(real.wide, np.complex64) if dtype in REAL_OF else real.wide
-    numbers = [float(v) if isinstance(v, flint.arb) else v for v in _flat(value.numbers)]
-    return np.array(numbers, dtype=kind).reshape(_shape(value.numbers))
+    written = ast.get_source_segment(text, node) or ""
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        raise ValueError(f"{written!r} is not a decimal number") from None
 
 
 # --- judging -----------------------------------------------------------------------------------
@@ -397,15 +292,15 @@ def _judge_value(claim: Claim, seen: Any, last: int) -> Judgement:
     if seen is None:
         return Judgement(claim, False, last, 1, None, claim.text)
     got = seen.value if isinstance(seen, TensorObs) else np.asarray(seen)
-    if got.shape != _shape(nested):
+    if got.shape != shape_of(nested):
         return Judgement(claim, False, last, 1, got, claim.text)
     if printed:
-        over = [not _rounds(g, want) for g, want in zip(got.reshape(-1), _flat(nested), strict=True)]
+        over = [not _rounds(g, want) for g, want in zip(got.reshape(-1), flat(nested), strict=True)]
         return Judgement(claim, not any(over), last, max(len(over), 1), got, claim.text)
     dtype = got.dtype.name
-    if got.dtype.kind in "biu" and any(v != int(v) for v in _flat(nested)):
+    if got.dtype.kind in "biu" and any(v != int(v) for v in flat(nested)):
         return Judgement(claim, False, last, got.size, got, claim.text)
-    want = _array(claim.argument, dtype)
+    want = array_of(claim.argument, dtype)
     right = _close(got, want, dtype, claim.argument.ulps)
     shown = round_to(want, dtype) if got.dtype != want.dtype else want
     return Judgement(claim, bool(right.all()), last, max(got.size, 1), got, shown)
