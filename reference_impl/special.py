@@ -10,7 +10,7 @@ import scipy.special
 from reference_impl.errors import Argument, Domain
 
 # both leave less than one unit of long double for |x| on their side of SPLIT
-TERMS, STEPS, SPLIT = 60, 300, 1.5
+TERMS, STEPS, SPLIT = 40, 400, 1.0
 
 
 def constant(like, number):
@@ -161,7 +161,10 @@ def sgn(self):
     if self.dtype.kind != "c":
         return sign(self)
     size = np.abs(self)
-    return np.where(size == 0, 0, self / np.where(size == 0, 1, size)).astype(self.dtype)
+    size = np.where(size == 0, 1, size)
+    out = np.empty_like(self)
+    out.real, out.imag = self.real / size, self.imag / size
+    return out
 
 
 def square(self):
