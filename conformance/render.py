@@ -84,6 +84,7 @@ def invocation(op: OpSpec, case: Case, renamed: dict[str, str] | None = None) ->
         if positional and tensor and not argument.keyword_only:
             parts.append(text)
         else:
+            positional = False
             parts.append(f"{argument.name}={text}")
     return f"{op.name.split('.')[0]}({', '.join(parts)})"
 

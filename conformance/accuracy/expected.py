@@ -88,7 +88,7 @@ class Expectation:
             w for w, (name, o) in zip(words, case.operands(), strict=True)
             if name not in literal and o.dtype == case.dtypes[0]
         ]  # fmt: skip
-        return (kept or words[:1]) + weak
+        return (kept or words[:1] or [case.dtypes[0]]) + weak
 
     def dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
         """The result dtype of each output, by the library's own promotion rules."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from conformance.accuracy.formats import is_complex, is_floating
+from conformance.backends.session import run_program
 from conformance.cases.case import Case
 from conformance.cases.generate import Maker, cotangents_for, elementwise, fill, home_dtype
 from conformance.engine.plan import Unit
@@ -232,11 +233,9 @@ def _run(
     oracle: str, ctx: Context, case: Case, probe: Probe, specs: Specs
 ) -> Iterator[Comparison]:
     """Everything that library and reference show, and the table's claims on both."""
-    from conformance.backends.session import run_program
-
     program = Program.parse(probe.text)
-    library = run_program(ctx.backend, program)
-    reference = run_program(ctx.reference, program)
+    library = run_program(ctx.backend, program, (), specs.ops)
+    reference = run_program(ctx.reference, program, (), specs.ops)
     sample = _sample(ctx, replace(case, kind="program"), probe.text)
     for line, kind in probe.claims.items():
         for who, trace in (("", library), ("reference ", reference)):
