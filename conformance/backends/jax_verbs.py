@@ -228,6 +228,8 @@ class JaxVerbs(NumpyVerbs):
         return x.grad
 
     def vjp_of(self, op, *args, **kwargs):
+        # one primal per argument, also where two of them are the same variable
+        args = tuple(Node(a.value) if isinstance(a, Node) else a for a in args)
         function, nodes = self._pure(op, args, kwargs)
         return Pullback(self.jax.vjp(lambda *a: function(list(a))[0], *[n.value for n in nodes])[1])
 
