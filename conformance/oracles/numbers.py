@@ -96,8 +96,10 @@ class Judge:
             once = self.key == "value"
             return bounds.judge_ulp(got, exact, dtype, bound.factor, signed, once)
         if bound.kind == "dot":
-            rounded = 0 if self.key == "value" else 2
-            return bounds.judge_dot(got, exact, self.scale(place), dtype, self.terms(place), rounded)
+            count, rounded = self.terms(place), 0 if self.key == "value" else 2
+            if bound.length == "summed":  # one after the other in the dtype itself
+                rounded += count
+            return bounds.judge_dot(got, exact, self.scale(place), dtype, count, rounded)
         factor = bound.factor
         if not is_complex(dtype):
             quick = error_in_ulp(got, exact, dtype, signed_zero=False)

@@ -18,7 +18,7 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.geometry import broadcast_shapes, wrap_dim
-from reference_impl.rule import composite, rule
+from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.scalars import number_as
 
 INTEGER_INDEX = (np.int64, np.int32)
@@ -168,7 +168,13 @@ def take_along_dim(input, indices, dim=None):
     return input.expand(shapes[0]).gather(dim, found)
 
 
+def slicing(input, dim=0, start=None, end=None, step=1):
+    """x[start:end:step] along one dimension: what PyTorch's schema calls slice."""
+    return OPERATIONS["slice"].function(input, dim, start, end, step)
+
+
 composite("take_along_dim", take_along_dim)
+composite("slicing", slicing, function=False, method=False)
 
 
 # index_select and index_add: a vector of positions along one dimension
