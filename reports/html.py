@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import json
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from conformance.loading import load_specs
+from conformance.repro import script
 from conformance.storefile import write_atomically
 from reports import contents, data
 
@@ -31,7 +31,7 @@ def write_report(store: Path, path: Path) -> None:
     Raises StoreError when the store cannot be read or the page cannot be written, SpecErrors
     when a table of `specs/` is wrong.
     """
-    write_atomically(path, render(data.page(contents.read(store), load_specs(), _script())))
+    write_atomically(path, render(data.page(contents.read(store), load_specs(), script)))
 
 
 def render(blocks: dict[str, Any]) -> str:
@@ -65,13 +65,6 @@ def embed(value: Any) -> str:
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
-
-
-def _script() -> Any:
-    """The maker of reproduction scripts, once it is there; until then the page has none."""
-    if importlib.util.find_spec("conformance.repro") is None:
-        return lambda finding, specs: ""
-    return importlib.import_module("conformance.repro").script
 
 
 def _digest(text: str) -> str:

@@ -117,7 +117,7 @@ def finding(draw: random.Random, op: str, place: int) -> Finding:
         verdict=Verdict.KNOWN_DIVERGENCE if known else Verdict.DIVERGES,
         dtypes=("float32",), points=(draw.choice(("at_bound", "tie", "nan", "signed_zero")),),
         observed=number(0.5), expected=number(1.0), what="ct.self",
-        program=f"x = leaf([{x!r}])\ny = {op}(x)\nbackward(y, ones_like(y))",
+        program=f"x = leaf([{x!r}])\ny = exp(x)\nbackward(y, ones_like(y))",
         count=draw.randint(1, 400),
         message=f"{op} vjp float32: x = {x:.4g}: cotangent 0.5, expected 1.0",
         rule="half_at_bound" if known else "", stance="documented" if known else "",
@@ -166,7 +166,10 @@ def promotions() -> list[dict[str, Any]]:
 def aliases() -> list[dict[str, Any]]:
     return [
         {"kind": "alias", "backend": backend, "op": "reshape", "call": call, "expected": "view",
-         "observed": seen, "verdict": "CONFORMS" if seen == "view" else "KNOWN_DIVERGENCE"}
+         "observed": seen, "shapes": [[2, 3]], "layout": layout, "verdict": "CONFORMS"}
         for call in ("reshape(x, [6])", EVIL)
-        for backend, seen in (("torch", "view"), ("jax", "copy"))
+        for backend, seen, layout in (
+            ("torch", "view", "contiguous"), ("jax", "copy", "contiguous"),
+            ("torch", "view", "offset"),
+        )
     ]  # fmt: skip

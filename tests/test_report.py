@@ -182,8 +182,8 @@ def test_finding_shows_bits_points_and_a_script_to_copy(page, address, run):
     assert "0 01111110 00000000000000000000000" in words  # 0.5
     assert "0 01111111 00000000000000000000000" in words  # 1.0
     assert page.locator(".seen .d").count() == 1  # one bit differs
-    shown = page.locator("section[aria-label='Smallest case'] pre").inner_text()
-    page.click("section[aria-label='Smallest case'] button")
+    shown = page.locator("section[aria-label=Reproduce] pre").inner_text()
+    page.click("section[aria-label=Reproduce] button")
     assert page.evaluate("navigator.clipboard.readText()") == shown
 
 
@@ -199,13 +199,14 @@ def test_promotion_marks_where_libraries_differ(page, address):
     page.goto(address + "#/promotion")
     marked = page.locator(".promo td.differs")
     assert marked.count() == 2 * 9  # the row of int32 in both grids
-    assert "int32 with float16: float64; jax: float32" in marked.first.inner_text()
+    assert "int32 with bool: float64; jax: float32" in marked.first.inner_text()
 
 
 def test_views_table_says_view_or_copy_per_library(page, address):
     page.goto(address + "#/views")
     row = page.locator("#view tbody tr").first.text_content()
-    assert "reshape(x, [6])" in row and "view" in row and "copy, known divergence" in row
+    assert "reshape(x, [6]) of [2, 3]" in row
+    assert "torch view" in row and "jax ≠ copy, expected view" in row
 
 
 def test_hostile_text_is_shown_and_never_becomes_markup(page, address, run):
@@ -272,7 +273,7 @@ def test_theme_button_overrides_the_system_and_is_remembered(page, address):
     light = page.evaluate(background)
     page.click("#theme")
     page.click("#theme")
-    assert page.locator("#theme").inner_text() == "Dark"
+    assert page.locator("#theme").inner_text() == "Theme: dark"
     dark = page.evaluate(background)
     assert dark != light
     page.reload()

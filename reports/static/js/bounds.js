@@ -11,20 +11,27 @@ function boundRows(rows) {
 function ratioPlot(rows, describe) {
   // Text keeps its size: a narrow window gets a narrower plot, not a smaller one.
   const width = Math.max(300, Math.min(860, document.getElementById("view").clientWidth));
-  const left = 14 + 6.7 * Math.max(...rows.map((r) => r.label.length)), right = 24;
+  const left = 14 + 6.7 * Math.max(...rows.map((r) => r.label.length)), right = 26;
   const row = 20, top = 26, height = top + rows.length * row + 18;
   const finite = rows.flatMap((r) => r.points.map((p) => p.x)).filter((x) => x > 0 && Number.isFinite(x));
-  const lo = Math.floor(Math.log10(Math.min(0.1, ...finite))), hi = Math.max(1, Math.ceil(Math.log10(Math.max(1, ...finite))));
-  const zero = left + 14, start = left + 40;
+  // Beyond a thousand times the bound, and below a ten-thousandth of it, how far no longer matters.
+  const lo = Math.max(-4, Math.floor(Math.log10(Math.min(0.1, ...finite))));
+  const hi = Math.min(3, Math.max(1, Math.ceil(Math.log10(Math.max(1, ...finite)))));
+  const beyond = rows.some((r) => r.points.some((p) => p.x > 10 ** hi));
+  const zero = left + 14, start = left + 40, end = width - right - (beyond ? 34 : 0);
   const at = (x) => {
     if (x === 0) return zero;
-    if (!Number.isFinite(x)) return width - right;
-    return start + ((Math.log10(x) - lo) / (hi - lo)) * (width - right - start);
+    if (!(x <= 10 ** hi)) return width - right;
+    return start + (Math.max(0, Math.log10(x) - lo) / (hi - lo)) * (end - start);
   };
   const svg = h("svg.plot", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describe });
   svg.append(h("line.grid", { x1: zero, x2: zero, y1: top - 6, y2: height - 14 }),
     h("text", { x: zero, y: top - 12, "text-anchor": "middle" }, "0"));
-  const every = Math.ceil(34 / ((width - right - start) / (hi - lo)));
+  if (beyond) {
+    svg.append(h("line.grid", { x1: width - right, x2: width - right, y1: top - 6, y2: height - 14 }),
+      h("text", { x: width - right, y: top - 12, "text-anchor": "middle" }, "more"));
+  }
+  const every = Math.ceil(34 / ((end - start) / (hi - lo)));
   for (let e = lo; e <= hi; e++) {
     const x = at(10 ** e);
     const named = e === 0 || (e % every === 0 && Math.abs(x - at(1)) > 46);

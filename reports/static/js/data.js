@@ -24,11 +24,25 @@ const sevOfVerdict = T.verdict.map((v) => severity.get(v) ?? 0);
 const rowsOfOp = new Map(T.op.map((name) => [name, []]));
 for (let i = 0; i < size; i++) rowsOfOp.get(T.op[C.op[i]]).push(i);
 
+// A backend that did not run would fill the tables with the same mark: it is shown where asked for.
+const ran = new Set(core.backends.map((b) => b.name));
+const shownBackends = (f = {}) => backends.filter((b) => (f.backend ? b === f.backend
+  : T.backend.includes(b) && (ran.has(b) || f.verdicts?.has("NOT_RUN"))));
+
+const DTYPE_ORDER = ["bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
+  "bfloat16", "float32", "float64", "complex64", "complex128"];
+// Tensors, then 0-dim tensors, then Python scalars; within each by the order above.
+function dtypeRank(name) {
+  const place = DTYPE_ORDER.indexOf(name.replace("[]", "").replace(/^weak:/, ""));
+  return (name.startsWith("weak:") ? 200 : name.endsWith("[]") ? 100 : 0) + (place < 0 ? 50 : place);
+}
+const byDtypes = (a, b) => a.reduce((found, name, i) => found || dtypeRank(name) - dtypeRank(b[i] ?? ""), 0);
+
 // A dtype signature as people write it: "float32, weak:float" -> "float32 × float".
 const signature = (dtypes) => dtypes.map((d) => d.replace(/^weak:/, "Python ")).join(" × ") || "–";
 const dtypesText = T.dtypes.map(signature);
 const dtypeNames = [...new Set(T.dtypes.flat().map((d) => d.replace(/^weak:.*/, "").replace("[]", "")))]
-  .filter(Boolean).sort();
+  .filter(Boolean).sort((a, b) => dtypeRank(a) - dtypeRank(b));
 const hasDtype = (dtypes, name) => dtypes.some((d) => d === name || d === `${name}[]`);
 
 const bare = (op) => op.replace(/^scenario:/, "");

@@ -62,7 +62,8 @@ function findingView(host, id) {
   host.append(
     viewHead(x.id, x.message, h("nav.crumb", { "aria-label": "Breadcrumb" },
       h("a", { href: href("findings") }, "Findings"), " / ", h("a", { href: toOp(x.op) }, bare(x.op)))),
-    section("Seen and expected", x.what || null, h("div.versus", null,
+    x.expected === null ? section("What happened", `on ${x.backend}`, valueNode(x.observed, null))
+      : section("Seen and expected", x.what || null, h("div.versus", null,
       h("div.seen", null, h("h3", null, `${x.backend} gave`), valueNode(x.observed, x.expected)),
       h("div", null, h("h3", null, "The norm says"), valueNode(x.expected, x.observed))),
       JSON.stringify(x.observed).includes('"bits"')

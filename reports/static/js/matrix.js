@@ -46,7 +46,7 @@ function cell(op, oracle, marks, shown, f) {
 function matrixTable(f) {
   const { cells, answers } = aggregate(f);
   const columns = oracles.filter((o) => !f.oracle || o === f.oracle);
-  const shown = backends.filter((b) => T.backend.includes(b) && (!f.backend || b === f.backend));
+  const shown = shownBackends(f);
   const body = [];
   let ops = 0, scenarios = 0;
   for (const chapter of core.chapters) {
@@ -60,7 +60,7 @@ function matrixTable(f) {
         h("th", { scope: "row" }, h("a", { href: toOp(op) }, bare(op))),
         columns.map((oracle) => {
           const marks = cells.get(op).get(oracle);
-          return marks ? cell(op, oracle, marks, shown, f) : h("td");
+          return marks && shown.some((b) => marks.has(b)) ? cell(op, oracle, marks, shown, f) : h("td");
         })))));
   }
   const node = h("table.matrix", { "aria-label": "Verdicts: operations by oracles" },
@@ -134,5 +134,5 @@ function overview(host) {
 
 function legend() {
   return h("p.key", null, "In each cell, left to right:",
-    backends.filter((b) => T.backend.includes(b)).map((b) => h("span", null, h("b", null, tagOf.get(b)), ` ${b}`)));
+    shownBackends().map((b) => h("span", null, h("b", null, tagOf.get(b)), ` ${b}`)));
 }

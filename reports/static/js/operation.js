@@ -35,11 +35,13 @@ function factsOf(facts) {
 
 function answersOf(name, rows, oracle, backend) {
   const mine = rows.filter((i) => (!oracle || T.oracle[C.oracle[i]] === oracle) && (!backend || T.backend[C.backend[i]] === backend));
-  const shown = backends.filter((b) => mine.some((i) => T.backend[C.backend[i]] === b));
+  const shown = shownBackends({ backend }).filter((b) => mine.some((i) => T.backend[C.backend[i]] === b));
   const asked = oracles.filter((o) => mine.some((i) => T.oracle[C.oracle[i]] === o));
   const head = (oracle || backend) && h("p.tally", null, "Only ", [oracle, backend].filter(Boolean).join(" on "), ". ",
     h("a", { href: toOp(name) }, "All answers"));
-  const byDtype = groupBy(mine, (i) => C.dtypes[i]);
+  const listed = mine.filter((i) => shown.includes(T.backend[C.backend[i]]))
+    .sort((a, b) => byDtypes(T.dtypes[C.dtypes[a]], T.dtypes[C.dtypes[b]]));
+  const byDtype = groupBy(listed, (i) => C.dtypes[i]);
   if (asked.length > 1 || !mine.length) {
     const caption = `In each cell: ${shown.map((b) => `${tagOf.get(b)} ${b}`).join(", ")}`;
     return h("div", null, head, h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Answers by dtype" },
@@ -49,21 +51,21 @@ function answersOf(name, rows, oracle, backend) {
         h("tbody", null, [...byDtype].map(([d, list]) => h("tr", null, h("th", { scope: "row" }, dtypesText[d]),
           asked.map((o) => {
             const marks = new Map(list.filter((i) => T.oracle[C.oracle[i]] === o).map((i) => [T.backend[C.backend[i]], C.verdict[i]]));
-            if (!marks.size) return h("td");
+            if (!shown.some((b) => marks.has(b))) return h("td");
             const td = cell(name, o, marks, shown, { backend });
             td.firstChild.setAttribute("tabindex", "0");
             return td;
           })))))));
   }
   return h("div", null, head, table(["dtypes", "Backend", "Verdict", "Compared", "Worst", "Allowed", "Why"],
-    mine.map((i) => [dtypesText[C.dtypes[i]], h("span.mono", null, T.backend[C.backend[i]]), word(T.verdict[C.verdict[i]]),
+    listed.map((i) => [dtypesText[C.dtypes[i]], h("span.mono", null, T.backend[C.backend[i]]), word(T.verdict[C.verdict[i]]),
       count(C.compared[i]), C.worst[i] ?? "", C.allowed[i] === null ? "" : `${C.allowed[i]} ${T.unit[C.unit[i]]}`,
       h("span.wrap", null, T.why[C.why[i]])]), { numeric: [3, 4, 5], caption: oracle ? core.vocabulary.oracles[oracle] : "Answers" }));
 }
 
 // Where libraries answer differently: one row per oracle and points, one column per backend.
 function differences(name, found, facts) {
-  const shown = backends.filter((b) => rowsOfOp.get(name).some((i) => T.backend[C.backend[i]] === b));
+  const shown = shownBackends().filter((b) => rowsOfOp.get(name).some((i) => T.backend[C.backend[i]] === b));
   const rows = [...groupBy(found, (x) => `${x.oracle}|${x.what}|${[...x.points].sort().join(" ")}`).values()];
   const declared = facts?.divergence ?? [];
   if (!rows.length && !declared.length) return h("p.soft", null, "None seen, none documented.");

@@ -14,13 +14,14 @@ function promotionView(host) {
   const byBackend = groupBy(all, (r) => r.backend);
   const names = [...byBackend.keys()].sort((a, b) => backends.indexOf(a) - backends.indexOf(b));
   const results = new Map(names.map((b) => [b, new Map(byBackend.get(b).map((r) => [`${r.left}|${r.right}`, r]))]));
-  const sides = [...new Set(all.map((r) => r.left))], tops = [...new Set(all.map((r) => r.right))];
-  const grids = h("div.grids");
+  const ordered = (names) => [...new Set(names)].sort((a, b) => dtypeRank(a) - dtypeRank(b));
+  const sides = ordered(all.map((r) => r.left)), tops = ordered(all.map((r) => r.right));
+  const grids = h(tops.length > 12 ? "div.grids.one" : "div.grids");
   for (const name of names) {
     let differ = 0, wrong = 0;
     const rows = sides.map((left) => h("tr", null, h("th", { scope: "row" }, sideName(left)), tops.map((right) => {
       const mine = results.get(name).get(`${left}|${right}`);
-      if (!mine) return h("td.blank", null, h("span.sr", null, "not asked"));
+      if (!mine) return h("td.blank", null, h("span", { "aria-hidden": "true" }, "–"), h("span.sr", null, "not asked"));
       const others = names.filter((b) => b !== name).map((b) => [b, results.get(b).get(`${left}|${right}`)?.result])
         .filter(([, r]) => r !== undefined && r !== mine.result);
       const bad = failing.has(mine.verdict);
@@ -36,5 +37,5 @@ function promotionView(host) {
         h("thead", null, h("tr", null, h("th", { scope: "col" }, h("span.sr", null, "left")), tops.map((t) => h("th", { scope: "col" }, sideName(t))))),
         h("tbody", null, rows)))));
   }
-  host.append(grids, h("p.fine", null, `Short names: ${Object.entries(SHORT).map(([k, v]) => `${v} ${k}`).join(", ")}; ₀ 0-dim.`));
+  host.append(grids, h("p.fine", null, `Short names: ${Object.entries(SHORT).map(([k, v]) => `${v} ${k}`).join(", ")}. A dash: not asked, as both are of one dtype or the result is no dtype of the specification.`));
 }

@@ -26,8 +26,7 @@ function scenarioPasses(s, f) {
 }
 
 function scenarioTable(list, f) {
-  const shown = backends.filter((b) => (!f.backend || b === f.backend)
-    && list.some((s) => (rowsOfOp.get(`scenario:${s.name}`) ?? []).some((i) => T.backend[C.backend[i]] === b)));
+  const shown = shownBackends(f).filter((b) => list.some((s) => (rowsOfOp.get(`scenario:${s.name}`) ?? []).some((i) => T.backend[C.backend[i]] === b)));
   return table(["Scenario", "Oracle", ...shown], list.map((s) => [
     h("span", null, h("a.mono", { href: href("scenario", s.name) }, s.name), s.title && h("div.fine", null, s.title)),
     s.oracle ?? "",

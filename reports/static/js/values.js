@@ -38,6 +38,9 @@ function valueNode(value, other) {
     return h("dl.facts", null, Object.entries(value).map(([key, v]) =>
       [h("dt", null, words(key)), h("dd", null, valueNode(v, other?.[key]))]));
   }
+  if (typeof value === "string" && value.includes("\n")) {
+    return h("pre.code", { tabindex: 0, "aria-label": "text" }, value);
+  }
   return h("span.num.wrap", null, plain(value));
 }
 
