@@ -54,16 +54,18 @@ def run_unit(
 ) -> UnitResult:
     """Answers and findings of one unit; calls `progress(case id)` before each case."""
     start = perf_counter()
-    before = backend.library_s, reference.library_s
+    before, own = backend.library_s, 0.0
     if unit.kind == "scenario":
+        seconds = reference.library_s
         answers, findings, records = _scenarios(
             unit, backend, reference, specs, only_cases, skip, progress
         )
+        own = reference.library_s - seconds
     else:
         runner = OpUnit(unit, backend, reference, specs.ops[unit.name], specs)
         answers, findings, records = runner.run(only_cases, skip, progress)
-    library = backend.library_s - before[0]
-    own = reference.library_s - before[1] if reference is not backend else 0.0
+        own += runner.expectation.seconds
+    library = backend.library_s - before
     wall = perf_counter() - start
     return UnitResult(
         unit=unit.id,
@@ -186,17 +188,24 @@ class OpUnit:
             missing = [n for n in needs if n not in self.backend.capabilities]
             if missing:
                 collector.verdict(oracle, Verdict.NOT_APPLICABLE, f"needs {', '.join(missing)}")
-            elif not (oracle == "layout" and not self._has_layouts()):
+            elif not (oracle == "layout" and not self._has_layouts(dtypes[0])):
                 collector.expect(oracle)
 
-    def _has_layouts(self) -> bool:
+    def _has_layouts(self, dtype_name: str) -> bool:
         """Whether any case of the unit varies memory or length at all."""
-        return generate.elementwise(self.op) or "layouts" in self.backend.capabilities
+        lengths = generate.elementwise(self.op) and dtype_name == home_dtype(self.op)
+        return lengths or "layouts" in self.backend.capabilities
 
     # one case --------------------------------------------------------------------------
 
     def _case(self, case: Case) -> None:
         collector = self.collector(case.dtypes if case.kind == "mixed" else self.unit.dtypes)
+        if case.kind == "mixed":
+            names = [d.removesuffix("[]") for d in case.dtypes if not d.startswith("weak:")]
+            reason = self.backend.supports(self.op, names)
+            if reason:
+                collector.verdict("dtype", Verdict.NOT_APPLICABLE, reason)
+                return
         common = self.expectation.common(self.op, case)
         if common not in generate.DTYPES:
             why = f"computes in {common}, which is not among the dtypes of the specification"

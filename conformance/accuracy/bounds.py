@@ -6,6 +6,7 @@
 | ulp=K      | K ulp of the exact value; 16-bit floats: computed in float32, rounded once   |
 | dot=N      | gamma_n * sum |a||b| (Higham 2002, eq. 3.5), plus the last rounding          |
 | stable=C   | C times the change that one rounding unit in every input makes, plus C/2 ulp |
+| log=C      | as stable, where the change counts one rounding unit of the number 1 more     |
 | residual=C | C in LAPACK's scaled residual (dpot01, dget02)                               |
 """
 
@@ -36,14 +37,16 @@ class Bound:
         kind, equals, value = text.partition("=")
         if kind == "exact" and not equals:
             return cls("exact")
-        if kind in ("ulp", "stable", "residual") and equals:
+        if kind in ("ulp", "stable", "log", "residual") and equals:
             try:
                 return cls(kind, factor=float(value))
             except ValueError:
                 raise BoundError(f"{text!r}: {value!r} is not a number") from None
         if kind == "dot" and value:
             return cls("dot", length=value)
-        raise BoundError(f"{text!r} is not exact, ulp=K, dot=LENGTH, stable=C or residual=C")
+        raise BoundError(
+            f"{text!r} is not exact, ulp=K, dot=LENGTH, stable=C, log=C or residual=C"
+        )
 
 
 def gamma(n: int, unit: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class Expectation:
 
     def __init__(self, reference: Any, table: str) -> None:
         self.reference, self.table = reference, table
+        self.seconds = 0.0  # spent in the reference
 
     def words(self, case: Case) -> list[str]:
         """Operand words of the crossed tensor and scalar arguments, for the promotion table."""
@@ -163,8 +165,11 @@ class Expectation:
     def run(
         self, op: OpSpec, wide: Case, cotangents: Any = None, second: Any = None
     ) -> Evaluation:
+        start = perf_counter()
         with np.errstate(all="ignore"):
-            return self.reference.evaluate(op, wide, _widened(cotangents), _widened(second))
+            found = self.reference.evaluate(op, wide, _widened(cotangents), _widened(second))
+        self.seconds += perf_counter() - start
+        return found
 
     # what a rounding unit in the inputs does ------------------------------------------
 
@@ -214,10 +219,11 @@ class Expectation:
     def change_of_result(
         self, op: OpSpec, case: Case, expected: Expected, cotangents: Sequence[Any]
     ) -> Arrays:
-        """What one unit roundoff in the saved result does to the cotangents (elementwise ops).
+        """What one unit roundoff in the saved result does to the cotangents.
 
         The graph keeps the rounded result, not the exact one: tanh's 1 - y*y is computed from
-        a y that is off by half an ulp. Runs the vjp rule itself with y moved.
+        a y that is off by half an ulp. Runs the vjp rule itself with y moved, all of it at once
+        in elementwise operations, else one element after the other and the changes added up.
         """
         from reference_impl import RULES, from_numpy
 
@@ -225,22 +231,24 @@ class Expectation:
         wide = self.widen(op, case, expected.common)
         tensors = {n: from_numpy(o.data.copy()) for n, o in wide.operands()}
         names = [a.name for a in op.parsed.tensors]
-        extra = {
-            k: v for k, v in wide.args.items() if k not in tensors and not isinstance(v, list)
-        }
-        ins = [tensors.get(n, wide.args.get(n)) for n in names if n in wide.args]
+        default = dict(zip(rule.names, rule.defaults, strict=True))
+        extra = {n: wide.args.get(n, default[n]) for n in rule.argument_names}
+        ins = [tensors.get(n, wide.args.get(n)) for n in names]
         unit = real_format(expected.common).unit
         y, ct = expected.outputs[0], _widen_array(cotangents[0])
-        results = []
+
+        def cotangents_for(result: np.ndarray) -> list[np.ndarray | None]:
+            found = rule.vjp(from_numpy(ct.copy()), ins, from_numpy(result.copy()), **extra)
+            return [None if g is None else self.reference.to_array(g) for g in found]
+
         with np.errstate(all="ignore"):
-            for result in (y, np.asarray(y * (1 + y.dtype.type(unit)))):
-                found = rule.vjp(from_numpy(ct.copy()), ins, from_numpy(result.copy()), **extra)
-                to_array = self.reference.to_array
-                results.append([None if g is None else to_array(g) for g in found])
-            return tuple(
-                None if a is None else np.nan_to_num(np.abs(b - a), nan=0.0)
-                for a, b in zip(*results, strict=True)
-            )
+            base = cotangents_for(y)
+            total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
+            for moved in _nudged(y, unit, elementwise(op)):
+                for place, (b, m) in enumerate(zip(base, cotangents_for(moved), strict=True)):
+                    if b is not None and m is not None:
+                        total[place] += np.nan_to_num(np.abs(m - b), nan=0.0)
+        return tuple(total)
 
 
 def _bare(word: str) -> str:

@@ -8,18 +8,20 @@ on the reference, and compare everything that is visible after every step. What 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from conformance.accuracy.formats import is_complex, is_floating
+from conformance.accuracy.ulp import same_bits
 from conformance.backends.session import run_program
 from conformance.cases.case import Case
 from conformance.cases.generate import Maker, cotangents_for, elementwise, fill, home_dtype
 from conformance.engine.plan import Unit
-from conformance.observation import Trace
+from conformance.observation import TensorObs, Trace
 from conformance.oracles.base import Comparison, Comparisons, Context, Sample, fact
-from conformance.oracles.traces import compare, unchanged_after_errors
+from conformance.oracles.traces import Difference, compare, unchanged_after_errors
+from conformance.plain import words
 from conformance.program import Program
 from conformance.render import cotangent, inputs_of, invocation, variable
 from conformance.specs import OpSpec, Specs
@@ -34,11 +36,16 @@ NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A program around one call. claims: line -> error kind that must be raised there."""
+    """A program around one call.
+
+    claims: line -> error kind that must be raised there ("" for none). doubles: line -> earlier
+    line whose gradients it must have doubled.
+    """
 
     name: str
     text: str
     claims: dict[int, str]
+    doubles: dict[int, int] = field(default_factory=dict)
 
 
 def differentiable(op: OpSpec) -> bool:
@@ -141,14 +148,9 @@ def accumulation(ctx: Context, case: Case) -> Iterator[Probe]:
     lines = Lines(ctx, case)
     if not lines.chosen:
         return
-    yield Probe(
-        "two passes",
-        "\n".join(
-            [*lines.inputs, lines.call("y"), lines.backward("y"), lines.call("z"),
-             lines.backward("z")]
-        ),
-        {},
-    )  # fmt: skip
+    body = [*lines.inputs, lines.call("y"), lines.backward("y")]
+    body += [lines.call("z"), lines.backward("z")]
+    yield Probe("two passes", "\n".join(body), {}, {len(body): len(body) - 2})
     out = lines.output("y"), lines.output("z")
     ct = cotangent(lines.cotangents[lines.chosen[0]])
     yield Probe(
@@ -171,7 +173,7 @@ def lifetime(ctx: Context, case: Case) -> Iterator[Probe]:
     yield Probe("twice", "\n".join(body), claims)
     keep = lines.backward("y", ", retain_graph=True")
     body = [*lines.inputs, lines.call("y"), keep, keep]
-    yield Probe("retained", "\n".join(body), {len(body): ""})
+    yield Probe("retained", "\n".join(body), {len(body): ""}, {len(body): len(body) - 1})
 
 
 def inplace(ctx: Context, case: Case) -> Iterator[Probe]:
@@ -240,25 +242,52 @@ def _run(
     for line, kind in probe.claims.items():
         for who, trace in (("", library), ("reference ", reference)):
             yield fact(sample, oracle, f"{who}line {line}", raised_at(trace, line), kind, "raised")
+    for line, doubled in probe.doubles.items():
+        yield from _doubles(sample, oracle, library, line, doubled)
     found = compare(library, reference, program, specs.ops, ctx.backend.capabilities)
-    intact = unchanged_after_errors(library)
-    for part in (found, intact):
-        for d in part.differences:
+    for part in (found, unchanged_after_errors(library)):
+        kept = [d for d in part.differences if not _is_number(d)]
+        for d in kept[:1]:  # what follows from the first difference is no cause of its own
             yield fact(
-                sample, oracle, f"line {d.line}: {d.observable}", _plain(d.observed),
-                _plain(d.expected), "trace",
+                sample, oracle, f"line {d.line}: {d.observable}", words(d.observed),
+                words(d.expected), "trace",
             )  # fmt: skip
-        agreed = part.compared - len(part.differences)
         yield Comparison(
-            sample=sample, oracle=oracle, what="trace", compared=agreed,
+            sample=sample, oracle=oracle, what="trace",
+            compared=part.compared - len(part.differences),
             over=np.asarray(False), observed="agrees", expected="agrees",
         )  # fmt: skip
 
 
-def _plain(thing: object) -> object:
-    from conformance.plain import words
+def _is_number(d: Difference) -> bool:
+    """Whether a difference is one of numbers or strides: what other oracles ask, with bounds."""
+    if d.observable.endswith((".strides", ".offset")):
+        return True
+    both = (d.observed, d.expected)
+    return all(isinstance(v, (np.ndarray, TensorObs)) for v in both)
 
-    return words(thing)
+
+def _doubles(
+    sample: Sample, oracle: str, trace: Trace, after: int, before: int
+) -> Iterator[Comparison]:
+    """Every .grad after line `after` is exactly twice what it was after line `before`.
+
+    Adding a number to itself is exact, so no bound is needed: g + g has one right answer.
+    """
+    by_line = {step.line: step for step in trace.steps}
+    if after not in by_line or before not in by_line:
+        return
+    for name, seen in by_line[after].live.items():
+        once = by_line[before].live.get(name)
+        if seen.grad is None or once is None or once.grad is None or name.startswith("w"):
+            continue
+        with np.errstate(all="ignore"):
+            want = once.grad.value + once.grad.value
+        got = seen.grad.value
+        yield Comparison(
+            sample=sample, oracle=oracle, what=f"{name}.grad", compared=int(got.size),
+            over=~same_bits(got, want), observed=got, expected=want, category="accumulated",
+        )  # fmt: skip
 
 
 def _sample(ctx: Context, case: Case, text: str) -> Sample:
