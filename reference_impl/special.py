@@ -167,6 +167,18 @@ def sgn(self):
     return out
 
 
+def log1p(self):
+    """log(1 + self); NumPy's complex one forgets the real part of small numbers."""
+    if self.dtype.kind != "c":
+        return np.log1p(self)
+    small = np.abs(self) < 0.5
+    x, y = np.where(small, self.real, 0), np.where(small, self.imag, 0)
+    out = np.log(1 + self)
+    out.real = np.where(small, np.log1p(x * (2 + x) + y * y) / 2, out.real)
+    out.imag = np.where(small, np.arctan2(y, 1 + x), out.imag)
+    return out
+
+
 def square(self):
     """self * self; bool counts as int64, as it does in a power."""
     return np.square(self.astype(np.int64) if self.dtype.kind == "b" else self)

@@ -20,7 +20,7 @@ unary("sigmoid", special.sigmoid, promote="float", saves=RESULT,
       vjp=lambda ct, ins, y: [ct * ((1 - y) * y).conj()],
       jvp=lambda t, ins, y: t[0] * (1 - y) * y)
 # `y <= 0` and not its opposite: where the result is nan the cotangent passes
-unary("relu", lambda self: np.maximum(self, np.zeros((), self.dtype)), accepts=REAL,
+unary("relu", lambda self: np.where(self < 0, np.zeros((), self.dtype), self), accepts=REAL,
       saves=RESULT, vjp=lambda ct, ins, y: [where(y <= 0, 0, ct)],
       jvp=lambda t, ins, y: where(y <= 0, 0, t[0]))
 unary("leaky_relu", lambda self, negative_slope=0.01:

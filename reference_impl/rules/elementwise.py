@@ -49,8 +49,7 @@ def along(z, other):
     return where(size == 0, 0, turned)
 
 
-unary("sgn", special.sgn, vjp=lambda ct, ins, y: [along(ins[0], ct)],
-      saves={"self": ("self", "result")},
+unary("sgn", special.sgn, helper=True, vjp=lambda ct, ins, y: [along(ins[0], ct)], saves=SELF,
       jvp=lambda t, ins, y: along(ins[0], t[0]))
 unary("abs", np.abs, accepts=NUMBER, saves=SELF, vjp=lambda ct, ins, y: [ct * ins[0].sgn()],
       jvp=lambda t, ins, y: (t[0] * ins[0].sgn().conj()).real)
@@ -83,7 +82,7 @@ unary("log2", np.log2, promote="float", saves=SELF,
 unary("log10", np.log10, promote="float", saves=SELF,
       vjp=lambda ct, ins, y: [ct / (ins[0].conj() * LN10)],
       jvp=lambda t, ins, y: t[0] / (ins[0] * LN10))
-unary("log1p", np.log1p, promote="float", saves=SELF,
+unary("log1p", special.log1p, promote="float", saves=SELF,
       vjp=lambda ct, ins, y: [ct / (ins[0] + 1).conj()],
       jvp=lambda t, ins, y: t[0] / (ins[0] + 1))
 
