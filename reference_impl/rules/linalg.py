@@ -34,6 +34,11 @@ def product(a, b, name):
     return np.matmul(carry(a), carry(b)).astype(a.dtype)
 
 
+def columns(a):
+    """`a` with its last two dimensions stored column by column, as LAPACK leaves them."""
+    return np.swapaxes(np.ascontiguousarray(np.swapaxes(a, -1, -2)), -1, -2) if a.ndim > 1 else a
+
+
 def same_dtype(name, a, b):
     if a.dtype != b.dtype:
         raise DtypeMismatch(f"{name}: expected both operands to have the same dtype, but got "
@@ -272,7 +277,7 @@ def _cholesky(self, *, upper=False):
         low[..., j, j] = np.sqrt(pivot)
         below = a[..., j + 1:, j] - (low[..., j + 1:, :j] * row.conj()[..., None, :]).sum(-1)
         low[..., j + 1:, j] = below / low[..., j, j, None]
-    return adjoint(low) if upper else low
+    return columns(adjoint(low) if upper else low)
 
 
 def lower_half(t):
@@ -292,7 +297,8 @@ def _cholesky_vjp(ct, ins, y, upper):
     return [(got + adjoint(got)) / 2]
 
 
-rule("linalg_cholesky", _cholesky, inputs=("self",), node="LinalgCholeskyExBackward0",
+rule("linalg_cholesky", _cholesky, inputs=("self",), layout="keep",
+     node="LinalgCholeskyExBackward0",
      vjp=_cholesky_vjp, saves={"self": ("result",)}, method=False, function=False)
 
 
@@ -335,9 +341,9 @@ def _solve(A, B, *, left=True):
                             f"{'x'.join(map(str, b.shape[-2:]))})")
     if left:
         x = _eliminate(A, b)
-    else:
-        x = np.swapaxes(_eliminate(np.swapaxes(A, -1, -2), np.swapaxes(b, -1, -2)), -1, -2)
-    return x[..., 0] if vector else x
+        return columns(x[..., 0].copy() if vector else x)
+    x = _eliminate(np.swapaxes(A, -1, -2), np.swapaxes(b, -1, -2))
+    return np.ascontiguousarray(np.swapaxes(x, -1, -2))
 
 
 def _solve_vjp(ct, ins, y, left):
@@ -351,5 +357,5 @@ def _solve_vjp(ct, ins, y, left):
 
 
 solve = rule("linalg_solve", _solve, inputs=("A", "B"), node="LinalgSolveExBackward0",
-             vjp=_solve_vjp, saves={"A": ("A", "result"), "B": ("A",)}, method=False,
+             vjp=_solve_vjp, layout="keep", saves={"A": ("A", "result"), "B": ("A",)}, method=False,
              function=False)

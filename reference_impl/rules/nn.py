@@ -209,10 +209,10 @@ def _nll_vjp(ct, ins, y, reduction, ignore_index):
     x, target, weight = ins
     kept = None if weight is None else weight.detach().numpy()
     at = _class_dim(x.ndim)
-    _, picked, share, _ = _nll_parts(np.empty(x.shape, _number(ct)), target.numpy(), kept,
+    _, picked, share, counts = _nll_parts(np.empty(x.shape, _number(ct)), target.numpy(), kept,
                                      ignore_index)
-    if reduction_word(reduction) == "mean":
-        share = share / np.sum(share, dtype=_number(ct))
+    if reduction_word(reduction) == "mean":     # of nothing that counts: nan, with slope 0
+        share = np.where(counts, share / np.sum(share, dtype=_number(ct)), np.zeros_like(share))
     got = (-ct * torch.from_numpy(np.asarray(share).astype(_number(ct)))).unsqueeze(at)
     hit = positions(x.shape[at], at, x.shape) == torch.from_numpy(np.asarray(picked)).unsqueeze(at)
     return [torch.where(hit, got, torch.zeros_like(got)), None, None]
@@ -223,7 +223,7 @@ def _number(t):
 
 
 nll_loss = rule("nll_loss", _nll, inputs=("self", "target", "weight?"), vjp=_nll_vjp,
-                saves={"self": ("target", "weight")}, method=False, function=False)
+                saves={"self": ("self", "target", "weight")}, method=False, function=False)
 
 
 def cross_entropy(self, target, weight=None, reduction="mean", ignore_index=-100,

@@ -22,6 +22,11 @@ from reference_impl.rule import rule
 NARROW = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
+def numbered(word):
+    """Node names: torch's reduction over given dims is another overload than that of everything."""
+    return lambda dim, **arguments: f"{word}Backward{int(dim is not None)}"
+
+
 def carry(x):
     """`x` in the dtype that sums are carried in."""
     return x.astype(np.float32) if x.dtype in NARROW else x
@@ -90,7 +95,7 @@ def _sum(self, dim=None, keepdim=False, *, dtype=None):
     return np.sum(carry(self), axis=axes, keepdims=keepdim).astype(self.dtype)
 
 
-rule("sum", _sum, inputs=("self",), promote="sum", jvp="linear",
+rule("sum", _sum, inputs=("self",), promote="sum", jvp="linear", node=numbered("Sum"),
      vjp=lambda ct, ins, y, dim, keepdim, dtype: [spread(ct, ins[0].shape, dim, keepdim)])
 
 
@@ -103,7 +108,7 @@ def _mean(self, dim=None, keepdim=False, *, dtype=None):
     return (total / (n if total.dtype == object else total.dtype.type(n))).astype(self.dtype)
 
 
-rule("mean", _mean, inputs=("self",), jvp="linear",
+rule("mean", _mean, inputs=("self",), jvp="linear", node=numbered("Mean"),
      vjp=lambda ct, ins, y, dim, keepdim, dtype: [
          spread(ct, ins[0].shape, dim, keepdim) / count(ins[0].shape, dim)])
 
@@ -146,7 +151,7 @@ def _others(x, dim):
     return _before(x, dim) * flip(_before(flip(x, dim), dim), dim)
 
 
-rule("prod", _prod, inputs=("self",), promote="sum", vjp=_prod_vjp,
+rule("prod", _prod, inputs=("self",), promote="sum", vjp=_prod_vjp, node=numbered("Prod"),
      saves={"self": ("self", "result")})
 
 
@@ -301,9 +306,9 @@ def _std(self, dim=None, *, correction=None, keepdim=False):
 
 def _var_vjp(ct, ins, y, dim, correction, keepdim):
     x = ins[0]
-    axes = all_dims(dim, x.ndim)
-    away = x - x.mean(axes, True)
-    return [kept(ct, x.shape, dim, keepdim) * (2 * away / _freedom(x.shape, dim, correction))]
+    freedom = _freedom(x.shape, dim, correction)
+    slope = 2 / freedom if freedom else np.inf
+    return [slope * kept(ct, x.shape, dim, keepdim) * (x - x.mean(all_dims(dim, x.ndim), True))]
 
 
 def _std_vjp(ct, ins, y, dim, correction, keepdim):

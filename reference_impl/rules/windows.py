@@ -39,8 +39,8 @@ def places(size, kernel, stride, padding, dilation, out):
 
 def windows(x, at, edge):
     """x (N, C, H, W) -> (N, C, kernel, outputs), with `edge` beyond the border; ndarrays."""
-    n, c = x.shape[:2]
-    flat = np.concatenate([x.reshape(n, c, -1), np.full((n, c, 1), edge, x.dtype)], axis=2)
+    n, c, h, w = x.shape
+    flat = np.concatenate([x.reshape(n, c, h * w), np.full((n, c, 1), edge, x.dtype)], axis=2)
     return flat[:, :, at]
 
 
@@ -121,8 +121,9 @@ def _conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)
     at, out = _conv_places(x.shape, weight.shape, stride, padding, dilation)
     cols = windows(carry(x), at, 0)
     n, kernels = x.shape[0], weight.shape[0]
-    cols = cols.reshape(n, groups, -1, cols.shape[-1])
-    y = carry(weight).reshape(groups, kernels // groups, -1) @ cols
+    inner = weight.shape[1] * at.shape[0]
+    cols = cols.reshape(n, groups, inner, at.shape[1])
+    y = carry(weight).reshape(groups, kernels // groups, inner) @ cols
     y = y.reshape(n, kernels, *out)
     if bias is not None:
         y = y + carry(bias)[:, None, None]
