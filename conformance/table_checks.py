@@ -98,14 +98,18 @@ def check_op(op: OpSpec, words: Words, at: Errors) -> None:
     words.check("capabilities", op.needs, at, "needs")
     results = [op.result] if isinstance(op.result, str) else op.result
     words.check("results", results, at, "result")
-    if isinstance(op.dtypes, str):
-        words.check("dtypes", [op.dtypes], at, "dtypes")
-    else:
-        _dtypes(op.dtypes, words, at, "dtypes")
+    _dtype_set(op.dtypes, words, at, "dtypes")
     words.check_norm(op.norm, at, "norm")
     _bounds(op.bound, words, at)
     for place, divergence in enumerate(op.divergence):
         check_divergence(divergence, words, at, f"divergence[{place}].")
+    for place, refusal in enumerate(op.refuses):
+        where = f"refuses[{place}]."
+        words.check("points", refusal.points, at, where + "points")
+        words.check("error_kinds", [refusal.expects], at, where + "expects")
+        _dtype_set(refusal.dtypes, words, at, where + "dtypes")
+    if op.mixed not in (True, False, "tensors"):
+        at.add("mixed", f"{op.mixed!r} is not true, false or 'tensors'")
     if op.shapes == "calls" and not op.calls:
         at.add("calls", "missing: shapes = 'calls' says that the calls are written out")
     try:
@@ -135,6 +139,9 @@ def _names(op: OpSpec, schema: Schema, words: Words, at: Errors) -> None:
             known(call.args, names, where + "args")
             known(call.layouts, tensors, where + "layouts")
             _call(call, list_name == "errors", words, at, where)
+    known(op.scalars, names, "scalars")
+    known(op.fixed, tensors, "fixed")
+    _dtypes(op.fixed.values(), words, at, "fixed")
     kept = {*names, "result", *(r.name for r in schema.returns if r.name)}
     known(op.saves, tensors, "saves")
     for name, saved in op.saves.items():
@@ -174,6 +181,15 @@ def _dtypes(given: Iterable[str], words: Words, at: Errors, field_name: str) -> 
     for word in given:
         if word not in names:
             at.add(field_name, f"unknown dtype {word!r}{nearest(word, names)}")
+
+
+def _dtype_set(
+    given: str | tuple[str, ...], words: Words, at: Errors, field_name: str
+) -> None:
+    if isinstance(given, str):
+        words.check("dtypes", [given], at, field_name)
+    else:
+        _dtypes(given, words, at, field_name)
 
 
 def _bounds(bound: dict[str, str], words: Words, at: Errors) -> None:

@@ -49,9 +49,9 @@ view_rule("_real", lambda g: part(g, 0), retype=real_dtype, method=False, node="
 view_rule("_imag", lambda g: part(g, 1), retype=real_dtype, method=False, node="SelectBackward0",
           vjp=lambda ct, ins, y: [imaginary(ct)])
 view_rule("view_as_real", lambda g: (g.size + (2,), tuple(2 * s for s in g.stride) + (1,),
-                                     2 * g.offset), retype=real_dtype, method=False,
+                                     2 * g.offset), retype=real_dtype, method=False, helper=True,
           vjp=lambda ct, ins, y: [view_as_complex(ct.contiguous())])
-view_rule("view_as_complex", paired, retype=complex_dtype, method=False,
+view_rule("view_as_complex", paired, retype=complex_dtype, method=False, helper=True,
           vjp=lambda ct, ins, y: [FUNCTIONS["view_as_real"](ct)])
 
 
@@ -78,9 +78,9 @@ def imag(input):
     return FUNCTIONS["_imag"](input)
 
 
-composite("conj", conj)
-composite("resolve_conj", lambda input: input)
-composite("real", real, method=False)
-composite("imag", imag, method=False)
+composite("conj", conj, helper=True)
+composite("resolve_conj", lambda input: input, helper=True)
+composite("real", real, method=False, helper=True)
+composite("imag", imag, method=False, helper=True)
 Tensor.real = property(real)
 Tensor.imag = property(imag)

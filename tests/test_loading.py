@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from conformance.loading import SpecErrors, check_rules, installed_root, load_specs, norm_url
+from conformance.table_schema import schemas, write, written
 
 OP = {
     "schema": '"clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor"',
@@ -136,7 +139,7 @@ def test_the_message_of_the_nearest_word_is_exact(root):
         ({"norms": '"x"'}, "clamp.norms: unknown field (did you mean 'norm'?)"),
         ({"name": '"x"'}, "clamp.name: is given by the table's name"),
         ({"points": '"nan"'}, "clamp.points: expected `array`, got `str`"),
-        ({"mixed": "3"}, "clamp.mixed: expected `bool`, got `int`"),
+        ({"notes": "3"}, "clamp.notes: expected `str`, got `int`"),
         ({"schema": '"clamp Tensor"'}, "clamp.schema: not `name.overload(arguments)"),
         ({"schema": '"clamp(Tensor) -> Tensor"'}, "clamp.schema: not an argument of the form"),
         ({"torch": '"torch.clamp(self, mni)"'}, "names the argument 'mni', not in the schema"),
@@ -152,6 +155,18 @@ def test_the_message_of_the_nearest_word_is_exact(root):
         ({"errors": '[{ expects = "domian" }]'}, "unknown error kind 'domian'"),
         ({"errors": '[{ expects = "domain", stage = "back" }]'}, "unknown stage 'back'"),
         ({"shapes": '"calls"'}, "clamp.calls: missing"),
+        ({"mixed": '"tensor"'}, "clamp.mixed: 'tensor' is not true, false or 'tensors'"),
+        ({"scalars": '["mni"]'}, "clamp.scalars: 'mni' is no argument of the schema"),
+        ({"fixed": '{ min = "bool" }'}, "clamp.fixed: 'min' is no argument"),
+        ({"fixed": '{ self = "boole" }'}, "clamp.fixed: unknown dtype 'boole'"),
+        (
+            {"refuses": '[{ points = ["nann"], dtypes = "all", expects = "domain" }]'},
+            "clamp.refuses[0].points: unknown point 'nann'",
+        ),
+        (
+            {"refuses": '[{ points = ["nan"], dtypes = "all", expects = "domian" }]'},
+            "clamp.refuses[0].expects: unknown error kind 'domian'",
+        ),
         ({"bound": '{ vjp = "exact" }'}, "clamp.bound.value: missing field"),
         ({"bound": '{ value = "upl=2" }'}, "unknown bound 'upl' (did you mean 'ulp'?)"),
         ({"bound": '{ value = "ulp" }'}, "clamp.bound.value: 'ulp' takes a parameter"),
@@ -211,7 +226,7 @@ def test_a_wrong_scenario_is_named(root, change, message):
 
 def test_all_errors_of_a_load_are_shown_together(root):
     (root / "scenarios" / "broken.toml").write_text("[x\n")
-    errors = op_errors(root, table("clamp", OP, points='["nna"]', shapes="1", mixed="2") + EXP + "x=1")
+    errors = op_errors(root, table("clamp", OP, points='["nna"]', shapes="1", notes="2") + EXP + "x=1")
     assert len(errors) == 4
     assert errors[3].startswith("specs/scenarios/broken.toml: not TOML:")
 
@@ -233,9 +248,21 @@ def test_wrong_norms_and_vocabulary_are_refused(root):
     assert "specs/vocabulary.toml: no list [layouts]" in errors
 
 
+def test_a_wrong_promotion_table_is_named(root):
+    (root / "promotion").mkdir()
+    (root / "promotion" / "mine.toml").write_text('norm = "x"\nscheme = "ladder"\n')
+    assert "specs/promotion/mine.toml: " in lines(root)[0]
+
+
 def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(SpecErrors, match="no such folder"):
         load_specs(tmp_path / "nowhere")
+
+
+def test_tables_and_rules_of_the_reference_agree():
+    from reference_impl import HELPERS, RULES
+
+    check_rules(load_specs(), RULES, HELPERS)
 
 
 def test_an_operation_without_a_rule_and_a_rule_without_an_operation_are_refused():
@@ -250,3 +277,41 @@ def test_an_operation_without_a_rule_and_a_rule_without_an_operation_are_refused
         ),
         "reference_impl: expp: rule without a table in specs/ops (did you mean 'exp'?)",
     )
+
+
+def test_schema_files_are_up_to_date(root):
+    for name, schema in schemas(load_specs()).items():
+        text = (installed_root() / "schema" / name).read_text(encoding="utf-8")
+        assert text == written(schema), f"{name}: run `python -m conformance.table_schema`"
+    assert {path.name for path in write(root)} == set(schemas(load_specs()))
+    assert not list(write(root))
+
+
+def documents():
+    for path in sorted(installed_root().rglob("*.toml")):
+        folder = path.parent.name
+        yield path, (folder if folder != "specs" else path.stem) + ".json"
+
+
+@pytest.mark.parametrize(("path", "name"), list(documents()), ids=lambda x: getattr(x, "stem", None))
+def test_every_table_fits_its_schema(path, name):
+    schema = schemas(load_specs())[name]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"points": '["at_bounds"]'}, "at_bounds"),
+        ({"bound": '{ value = "exact=1" }'}, "exact=1"),
+        ({"norms": '"x"'}, "norms"),
+        ({"torch": None}, "torch"),
+    ],
+)
+def test_the_schema_refuses_what_loading_refuses(change, where):
+    document = tomllib.loads(table("clamp", OP, **change))
+    errors = list(jsonschema.Draft202012Validator(schemas(load_specs())["ops.json"]).iter_errors(document))
+    assert len(errors) == 1
+    assert where in errors[0].message

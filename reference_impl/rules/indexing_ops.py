@@ -137,7 +137,7 @@ rule("scatter", scatter, inputs=("self", "index", "src"), inplace=True,
      vjp=lambda ct, ins, y, dim: [ct.scatter(dim, ins[1], 0), None, ct.gather(dim, ins[1])],
      jvp=lambda t, ins, y, dim: t[0].scatter(dim, ins[1], t[2]))
 rule("scatter.value", scatter_value, inputs=("self", "index"), inplace=True,
-     node="ScatterBackward1", saves={"self": ("index",)},
+     helper=True, node="ScatterBackward1", saves={"self": ("index",)},
      vjp=lambda ct, ins, y, dim, value: [ct.scatter(dim, ins[1], 0), None],
      jvp=lambda t, ins, y, dim, value: t[0].scatter(dim, ins[1], 0))
 
