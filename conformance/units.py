@@ -27,6 +27,7 @@ from conformance.oracles.layout import layout
 from conformance.oracles.shape import shape
 from conformance.oracles.value import value
 from conformance.oracles.vjp import second_order, vjp
+from conformance.promotion import PromotionError
 from conformance.render import program_text
 from conformance.specs import OpSpec, Specs
 from conformance.verdicts import Times, UnitResult, Verdict
@@ -35,6 +36,7 @@ PLAIN = {"value": value, "dtype": dtype, "shape": shape, "vjp": vjp, "alias": al
 SECOND_DTYPES = ("float32", "float64")  # the derivative's formula is the same in every dtype
 MOST_SECOND = 4
 MOST_TWICE = 3
+DERIVATIVES = {"vjp": ("autograd",), "second_order": ("autograd",)}
 ALWAYS = frozenset({"value", "dtype", "shape", "determinism"})
 
 
@@ -184,7 +186,7 @@ class OpUnit:
     def _expect(self, dtypes: tuple[str, ...]) -> None:
         collector = self.collector(dtypes)
         for oracle in self.questions(dtypes[0]):
-            needs = behaviour.NEEDS.get(oracle, ())
+            needs = DERIVATIVES.get(oracle, behaviour.NEEDS.get(oracle, ()))
             missing = [n for n in needs if n not in self.backend.capabilities]
             if missing:
                 collector.verdict(oracle, Verdict.NOT_APPLICABLE, f"needs {', '.join(missing)}")
@@ -206,7 +208,11 @@ class OpUnit:
             if reason:
                 collector.verdict("dtype", Verdict.NOT_APPLICABLE, reason)
                 return
-        common = self.expectation.common(self.op, case)
+        try:
+            common = self.expectation.common(self.op, case)
+        except PromotionError as problem:  # the library's rules do not know one of the dtypes
+            collector.verdict("dtype", Verdict.NOT_APPLICABLE, str(problem))
+            return
         if common not in generate.DTYPES:
             why = f"computes in {common}, which is not among the dtypes of the specification"
             collector.verdict("dtype", Verdict.NOT_APPLICABLE, why)
@@ -230,7 +236,7 @@ class OpUnit:
         if case.kind == "error":
             return self._refusal(case)
         wants = "vjp" in self.wanted or "layout" in self.wanted
-        wants = wants and case.kind != "mixed" and bool(case.differentiable())
+        wants = wants and "autograd" in self.backend.capabilities and case.kind != "mixed" and bool(case.differentiable())
         wants = wants and self._differentiable(case.dtypes[0])
         if cotangents is None and wants:
             like = self.expectation.run(
