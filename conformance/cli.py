@@ -45,6 +45,8 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return cli.main(args=arguments, prog_name="conformance", standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        _say(error.format_message())
     except click.ClickException as error:
         where = error.ctx.command_path if getattr(error, "ctx", None) else "conformance"
         _say(f"{where}: {' '.join(error.format_message().split())}; see `{where} --help`")

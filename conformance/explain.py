@@ -10,7 +10,7 @@ from conformance.loading import norm_url
 from conformance.results import findings as merged_findings
 from conformance.specs import Divergence, OpSpec, Scenario, ScenarioDivergence, Specs
 from conformance.store import Store
-from conformance.verdicts import Finding
+from conformance.verdicts import Finding, Verdict
 
 
 def explain(name: str, specs: Specs, store: Store | None = None) -> str:
@@ -105,6 +105,8 @@ def _finding(finding: Finding) -> Iterator[str]:
     points = f" [{', '.join(finding.points)}]" if finding.points else ""
     yield f"  {finding.verdict} {finding.id} ({finding.backend}){points}, {finding.count} alike"
     yield f"    {finding.message}"
+    if finding.verdict is Verdict.ERRORED:
+        return  # what was "seen" is our own traceback, which index.html shows
     yield f"    seen {_bits(finding.observed)}, expected {_bits(finding.expected)}"
 
 

@@ -135,38 +135,47 @@ class Store:
         cls, path: Path, config: RunConfig, backends: Sequence[BackendInfo], units: Sequence[Unit]
     ) -> Store:
         """The store of an interrupted run. Raises StoreError when it is not this run's."""
-        check(path)
-        store = cls(path, write=True)
-        found = {key: store.meta().get(key) for key in config.as_dict()}
+        with cls.read(path) as store:
+            store._check_same(config, backends, units)
+        return cls(path, write=True)
+
+    def _check_same(
+        self, config: RunConfig, backends: Sequence[BackendInfo], units: Sequence[Unit]
+    ) -> None:
+        """Raises StoreError unless this is the run that is asked for, in the same environment."""
+        meta = self.meta()
         for key, wanted in config.as_dict().items():
-            if found[key] != wanted:
-                store.close()
+            if meta.get(key) != wanted:
                 raise StoreError(
-                    f"{path}: cannot resume, its {key} is {json.dumps(found[key])} and not "
-                    f"{json.dumps(wanted)}; ask the same, or leave out --resume"
+                    f"{self.path}: cannot resume, its {key} is {json.dumps(meta.get(key))} and "
+                    f"not {json.dumps(wanted)}; ask the same, or leave out --resume"
                 )
-        before = {info.name: (info.version, info.packages) for info in store.backends()}
+        before = {info.name: info for info in self.backends()}
         for info in backends:
-            if info.available and before.get(info.name) != (info.version, info.packages):
-                store.close()
+            known = before.get(info.name)
+            if known is None or known.available != info.available:
                 raise StoreError(
-                    f"{path}: cannot resume, {info.name} is not as it was (then "
-                    f"{before.get(info.name, ('absent',))[0]}, now {info.version}, or a package "
-                    f"beside it changed); leave out --resume"
+                    f"{self.path}: cannot resume, {info.name} was "
+                    f"{'there' if known and known.available else 'absent'} then and is not now "
+                    "as it was; leave out --resume"
                 )
-        if store.unit_ids() != {unit.id for unit in units}:
-            store.close()
+            if (known.version, known.packages) != (info.version, info.packages):
+                raise StoreError(
+                    f"{self.path}: cannot resume, {info.name} is not as it was (then "
+                    f"{known.version}, now {info.version}, or a package beside it changed); "
+                    "leave out --resume"
+                )
+        if self.unit_ids() != {unit.id for unit in units}:
             raise StoreError(
-                f"{path}: cannot resume, the tables of operations or the backends have changed; "
-                f"leave out --resume"
+                f"{self.path}: cannot resume, the tables of operations have changed; leave out "
+                "--resume"
             )
-        return store
 
     @classmethod
     def read(cls, path: Path) -> Store:
         """A finished or interrupted store. `path` may be its folder. Raises StoreError."""
         path = Path(path)
-        if path.is_dir():
+        if path.suffix != ".sqlite":
             path = path / "run.sqlite"
         check(path)
         return cls(path, write=False)
