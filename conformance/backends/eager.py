@@ -208,6 +208,8 @@ class EagerBackend(LibraryCalls):
         grad: Callable[[Any], TensorObs | None] | None = None,
     ) -> TensorObs:
         """Everything visible of one tensor; its `.grad` as `grad(tensor)` says."""
+        grad_fn = self._node_name(tensor)  # before the flags: a stale view is renewed by it
+        refused = grad_fn is not None and grad_fn.startswith("raises")  # torch's is_leaf does too
         return TensorObs(
             value=self.to_array(tensor),
             dtype=self.dtype_name(tensor),
@@ -216,9 +218,9 @@ class EagerBackend(LibraryCalls):
             offset=tensor.storage_offset(),
             storage=storage,
             version=tensor._version,
-            grad_fn=self._node_name(tensor),  # before the flags: a stale view is renewed by it
+            grad_fn=grad_fn,
             requires_grad=tensor.requires_grad,
-            is_leaf=tensor.is_leaf,
+            is_leaf=None if refused else tensor.is_leaf,
             grad=None if grad is None else grad(tensor),
         )
 

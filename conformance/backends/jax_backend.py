@@ -87,7 +87,7 @@ class JaxBackend(LibraryCalls):
         )
         self._bound: dict[str, Bound] = {}
         self._jitted: dict[Any, Callable[..., Any]] = {}
-        self._jitted_op = ""
+        self._operation = ""
 
     def supports(self, op: OpSpec, dtypes: Sequence[str]) -> str:
         if not op.jax:
@@ -112,6 +112,8 @@ class JaxBackend(LibraryCalls):
         second: Sequence[np.ndarray | None] | None = None,
     ) -> Evaluation:
         bound = self.bound(op)
+        if op.name != self._operation:
+            self._forget(op)
         paths: list[str] = []
         arrays: list[Any] = []
         wanted: list[int] = []
@@ -120,7 +122,7 @@ class JaxBackend(LibraryCalls):
             if operand.differentiable:
                 wanted.append(len(arrays))
             paths.append(path)
-            arrays.append(jnp.array(operand.data, copy=True))
+            arrays.append(_put(operand.data))
             return _Slot(len(arrays) - 1)
 
         arguments = bound.arguments(case, tensor, jnp.dtype)
@@ -138,7 +140,7 @@ class JaxBackend(LibraryCalls):
         cts = [
             None
             if ct is None or not jnp.issubdtype(y.dtype, jnp.inexact)
-            else jnp.array(ct, dtype=y.dtype, copy=True)
+            else _put(ct, y.dtype)
             for y, ct in zip(outputs, cotangents, strict=True)
         ]
         if not wanted or all(ct is None for ct in cts):
@@ -154,7 +156,7 @@ class JaxBackend(LibraryCalls):
         if second is None:
             return Evaluation(**seen)
         vectors = [
-            jnp.zeros_like(g) if v is None else jnp.array(v, dtype=g.dtype, copy=True)
+            jnp.zeros_like(g) if v is None else _put(v, g.dtype)
             for g, v in zip(grads, second, strict=True)
         ]
         pull = self._compiled(op, "second", key, bound, arguments, wanted, chosen)
@@ -162,6 +164,12 @@ class JaxBackend(LibraryCalls):
         if type(seconds) is Raised:
             return Evaluation(**seen, raised=seconds, stage="second")
         return Evaluation(**seen, seconds=tuple(self.observe(s) for s in seconds))
+
+    def _forget(self, op: OpSpec) -> None:
+        """Drop the executables of the operation before: jax itself keeps every one it made."""
+        self._operation = op.name
+        self._jitted.clear()
+        jax.clear_caches()
 
     def _compiled(
         self,
@@ -174,9 +182,6 @@ class JaxBackend(LibraryCalls):
         chosen: tuple[int, ...],
     ) -> Callable[..., Any]:
         """The jitted vjp, or derivative of the vjp, of one call with its static arguments."""
-        if op.name != self._jitted_op:  # executables of an operation are dropped with it
-            self._jitted.clear()
-            self._jitted_op = op.name
         found = self._jitted.get((order, key))
         if found is None:
             first = _vjp_of(bound.call, arguments, tuple(wanted), chosen)
@@ -260,6 +265,14 @@ _NEEDS_VALUES = (
     jax.errors.TracerBoolConversionError,
     jax.errors.TracerIntegerConversionError,
 )
+
+
+def _put(data: np.ndarray, dtype: Any = None) -> Any:
+    """An array of its own memory: jax may keep what it is given, so it is given a copy.
+
+    Not jnp.array, which compiles a program for every new shape.
+    """
+    return jax.device_put(data.astype(data.dtype if dtype is None else dtype, copy=True))
 
 
 def _finished(function: Callable[..., Any], *args: Any) -> Any:

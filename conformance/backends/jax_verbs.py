@@ -154,7 +154,7 @@ class JaxVerbs(NumpyVerbs):
     # making arrays
 
     def _made(self, array: np.ndarray, leaf: bool) -> Node:
-        return Node(self.jnp.array(array, copy=True), leaf=leaf)
+        return Node(self.jax.device_put(array), leaf=leaf)  # the array is nobody else's
 
     def _numbers(self, data: Any, dtype: str | None) -> np.ndarray:
         """As every library reads a program's numbers, x64 or not: floats are float32."""
