@@ -321,6 +321,14 @@ def _scalar(a: np.ndarray) -> bool:
     return a.ndim == 0
 
 
+# what only the table knows: it stands in the `points` of a call
+DECLARED = (
+    "repeated_index", "outside_index", "outside_dim", "repeated_dim", "other_rank",
+    "legacy_empty", "broadcast_mask", "integer_mask", "cut_scalar", "inferred_size", "wide_dim",
+    "past_the_end", "flattened", "constant", "degenerate", "ill_conditioned", "singular",
+    "weak_scalar", "narrow_scalar", "accumulated",
+)  # fmt: skip
+
 PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {
     "nan": _any(np.isnan),
     "inf": _any(np.isinf),
@@ -345,12 +353,7 @@ PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {
     "zero_product": lambda seen: np.asarray(seen.whole and bool((seen.inputs[0] == 0).any())),
     "empty": lambda seen: np.asarray(any(a.size == 0 for a in seen.inputs)),
     "zero_dim": lambda seen: np.asarray(any(_scalar(a) for a in seen.inputs)),
-    "repeated_index": _declared("repeated_index"),
-    "ill_conditioned": _declared("ill_conditioned"),
-    "singular": _declared("singular"),
-    "weak_scalar": _declared("weak_scalar"),
-    "narrow_scalar": _declared("narrow_scalar"),
-    "accumulated": _declared("accumulated"),
+    **{word: _declared(word) for word in DECLARED},
     "always": lambda seen: np.asarray(True),
 }
 

@@ -194,6 +194,26 @@ def not_refused(p: Prediction) -> str:
     return "no error"
 
 
+@rule
+def half_done(p: Prediction) -> bool:
+    """A write that is refused has already written what came before the wrong index."""
+    return False
+
+
+def _raises(kind: str) -> None:
+    def raises(p: Prediction) -> str:
+        return kind
+
+    raises.__doc__ = f"The call is refused, as {kind}."
+    RULES[f"raises_{kind}"] = raises
+
+
+for _kind in (
+    "shape_mismatch", "index_out_of_range", "dim_out_of_range", "view_impossible", "argument",
+):  # fmt: skip
+    _raises(_kind)
+
+
 def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
     """Numbers below `tiny` as zeros of the same sign, complex ones part by part."""
     if a.dtype.kind == "c":
