@@ -25,7 +25,8 @@ PRIMARY = (
     "half_way", "int_min", "int_max", "zero_product", "outside_index",
     "outside_dim", "repeated_dim", "other_rank", "integer_mask", "broadcast_mask", "cut_scalar",
     "legacy_empty", "inferred_size", "wide_dim", "past_the_end", "flattened", "repeated_index",
-    "ill_conditioned", "nan", "inf", "subnormal", "overflow", "signed_zero", "huge", "tiny", "negative_divisor",
+    "ill_conditioned", "nan", "inf", "subnormal", "overflow", "signed_zero", "huge", "tiny",
+    "negative_divisor",
     "beyond_bound", "one", "integral", "negative", "empty", "zero_dim", "weak_scalar",
     "accumulated",
 )  # fmt: skip
