@@ -16,7 +16,7 @@ from conformance.schema import Schema, SchemaError
 from conformance.specs import Call, Divergence, OpSpec, Scenario, ScenarioDivergence
 from conformance.template import Template, TemplateError
 
-BOUND_KEYS = ("value", "vjp", "second_order", "complex")
+BOUND_KEYS = ("value", "vjp", "second", "complex")
 
 
 @dataclass
