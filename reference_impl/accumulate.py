@@ -1,18 +1,35 @@
 """Adding a cotangent to a leaf's `.grad`, and fitting cotangents to what they belong to."""
 
+from sys import getrefcount
+
 from reference_impl.errors import GradMismatch, ShapeMismatch, shape_text
-from reference_impl.geometry import contiguous_stride, is_dense
+from reference_impl.geometry import contiguous_stride, is_contiguous, is_dense
 from reference_impl.grad_mode import state
+from reference_impl.viewing import detached
 
 
 def accumulate(leaf, ct):
-    """leaf.grad += ct. The first one is a copy, so that no other gradient shares its memory."""
+    """leaf.grad += ct. The first one is kept as it is when nobody else holds it, else copied."""
     if leaf._grad is None:
-        leaf._grad = dense_copy(ct, leaf)
+        unshared = getrefcount(ct) <= UNSHARED and not state.enabled
+        leaf._grad = detached(ct) if unshared and _lies_like(ct, leaf) else dense_copy(ct, leaf)
     elif state.enabled:
         leaf._grad = leaf._grad + ct
     else:
         leaf._grad += ct
+
+
+# references to a cotangent that only the engine holds: its buffer, the parameter of `accumulate`
+# and the argument of getrefcount
+UNSHARED = 3
+
+
+def _lies_like(ct, leaf):
+    """Whether `ct` has the strides that a gradient of `leaf` should have."""
+    if is_dense(leaf._size, leaf._stride):
+        return all(n == 1 or s == w for n, s, w in zip(
+            ct._size, ct._stride, leaf._stride, strict=True))
+    return is_contiguous(ct._size, ct._stride)
 
 
 def dense_copy(ct, like):
@@ -25,6 +42,7 @@ def dense_copy(ct, like):
     if state.enabled:
         return out.copy_(ct)
     out._array[...] = ct._array
+    out._counter.value += 1
     return out
 
 

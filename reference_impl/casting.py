@@ -4,7 +4,7 @@ from reference_impl import dtypes as dt
 from reference_impl.rule import composite, rule
 
 rule("_to_copy", lambda self, *, dtype=None: self.astype(dtype.np), inputs=("self",),
-     method=False, layout="elementwise", node="ToCopyBackward0",
+     method=False, layout="preserve", node="ToCopyBackward0",
      vjp=lambda ct, ins, y, dtype: [ct],
      jvp="linear")
 
@@ -29,4 +29,4 @@ def to(input, *args, dtype=None, device=None, copy=False, non_blocking=False, me
     return FUNCTIONS["_to_copy"](input, dtype=dtype)
 
 
-composite("to", to, function=False)
+composite("to", to, function=False, helper=True)

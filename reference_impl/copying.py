@@ -4,7 +4,7 @@ from reference_impl.creation import zeros_like
 from reference_impl.errors import ArgumentType, ShapeMismatch
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import make_node
+from reference_impl.graph import edges_of, make_node
 from reference_impl.inplace import check_history, check_result_shape, rebase, write
 from reference_impl.overlap import check_internal, check_partial
 from reference_impl.promotion import NUMBER
@@ -31,19 +31,18 @@ def copy_(input, src, non_blocking=False):
     if not isinstance(src, Tensor):
         raise ArgumentType(f"copy_(): argument 'other' (position 1) must be Tensor, not "
                            f"{type(src).__name__}")
-    if src is input:
-        return input
     recording = state.enabled and (input.requires_grad or src.requires_grad)
     if recording:
         check_history(input)
+    if src is not input:
+        check_internal(input)
+        check_partial(input, src)
     if src._size != input._size:
         check_result_shape(input, broadcast_shapes(input._size, src._size))
     expanded = src if src._size == input._size else src.expand(input._size)
-    check_internal(input)
-    check_partial(input, expanded)
     node = None
     if recording and input.dtype.is_differentiable:
-        node = make_node(RULES["copy"], [input, src], [input, src], {"non_blocking": False},
+        node = make_node(RULES["copy"], [input, src], edges_of([input, src]), {"non_blocking": False},
                          [input], False)
     write(input, expanded._array)
     if node is not None:
@@ -58,9 +57,15 @@ def fill_(input, value):
     """
     if isinstance(value, NUMBER):
         return _overwrite(RULES["_fill_number"], [input], number_as(value, input.dtype.np))
+    if not isinstance(value, Tensor):
+        raise ArgumentType("fill_() received an invalid combination of arguments - got "
+                           f"({type(value).__name__}), but expected one of: (Tensor value) (Number "
+                           "value)")
     if value._size:
         raise ShapeMismatch("fill_ only supports 0-dimension value tensor but got tensor with "
                             f"{len(value._size)} dimensions.")
+    if state.enabled and (input.requires_grad or value.requires_grad):
+        check_history(input)
     check_internal(input)        # torch asks this of a tensor only: a number may go anywhere
     return _overwrite(RULES["_fill_tensor"], [input, value], value._array)
 
@@ -76,7 +81,7 @@ def _overwrite(rule_, ins, array):
     if recording:
         check_history(target)
         if target.dtype.is_differentiable:
-            node = make_node(rule_, ins, ins, {}, [target], False)
+            node = make_node(rule_, ins, edges_of(ins), {}, [target], False)
     write(target, array)
     if node is not None:
         rebase(target, node)

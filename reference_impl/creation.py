@@ -12,7 +12,7 @@ from reference_impl.errors import (
     ValueOverflow,
     ValueShapeMismatch,
 )
-from reference_impl.geometry import contiguous_stride, elementwise_stride
+from reference_impl.geometry import contiguous_stride, preserved_stride
 from reference_impl.promotion import number_dtype, promote_types
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_tensor
@@ -298,7 +298,7 @@ def like(value):
     def filled_like(input, *, dtype=None, device=None, requires_grad=False, layout=None,
                     memory_format=None, fill=value):
         size = input._size
-        stride = elementwise_stride(size, [(size, input._stride)])
+        stride = preserved_stride(size, input._stride)
         made = empty_strided(size, stride, dtype=dtype or input.dtype)
         if fill:
             with np.errstate(all="ignore"):

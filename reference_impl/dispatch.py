@@ -6,7 +6,7 @@ from reference_impl import dtypes as dt
 from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable, NotImplementedFor
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, record
+from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor
@@ -105,7 +105,7 @@ def bind(rule, args, kwargs, strict):
                 if wanted is not int or not isinstance(value, np.integer):
                     raise _wrong(rule, i, value)
                 values[i] = int(value)
-        elif not _is_input(rule, kind, value, strict):
+        elif not _is_input(rule, i, value, strict):
             raise _wrong(rule, i, value)
     return values
 
@@ -124,10 +124,12 @@ def _collect(rule, args):
     return args, len(args)
 
 
-def _is_input(rule, kind, value, strict):
+def _is_input(rule, i, value, strict):
+    kind = rule.parameters[i].kind
     if kind == "tensors":
         return isinstance(value, (tuple, list)) and all(
-            isinstance(v, (Tensor, Unsaved)) or v is None for v in value)
+            isinstance(v, (Tensor, Unsaved)) or (v is None and rule.parameters[i].holes)
+            for v in value)
     if value is None:
         return kind == "optional"
     if isinstance(value, Unsaved):
@@ -141,6 +143,10 @@ def _public(name):
 
 def _wrong(rule, i, value):
     kind = rule.parameters[i].kind
+    if kind == "tensors" and isinstance(value, (tuple, list)):
+        k = next(k for k, v in enumerate(value) if not isinstance(v, Tensor))
+        return ArgumentType(f"expected Tensor as element {k} in argument {i}, but got "
+                            f"{type(value[k]).__name__}")
     want = {"tensors": "tuple of Tensors", "argument": "Number"}.get(kind, "Tensor")
     return ArgumentType(f"{rule.public_name}(): argument '{_public(rule.names[i])}' (position "
                         f"{i + 1}) must be {want}, not {type(value).__name__}")
@@ -183,12 +189,15 @@ def run(rule, values):
     if rule.runs_inplace:
         from reference_impl.inplace import run_inplace
         return run_inplace(rule, ins, flat, values, arguments)
+    edges = None
+    if state.enabled and any(t.requires_grad for t in flat):
+        edges = edges_of(flat)
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
     layout = rule.layout if isinstance(rule.layout, str) else rule.layout(**arguments)
     outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
-    if state.enabled and any(t.requires_grad for t in flat):
-        record(rule, ins, flat, arguments, outputs, many)
+    if edges is not None:
+        record(rule, ins, edges, arguments, outputs, many)
     return tuple(outputs) if many else outputs[0]
 
 

@@ -6,8 +6,11 @@ A loop, not recursion: graphs are deeper than Python's stack.
 from collections import Counter
 from heapq import heappop, heappush
 from itertools import count
+from sys import getrefcount
 
 from reference_impl.accumulate import fit
+from reference_impl.errors import GradMismatch
+from reference_impl.geometry import is_dense
 from reference_impl.grad_mode import state
 
 
@@ -43,9 +46,9 @@ def _walk(roots, cts, keep_graph, captures):
                 if (node, nr) in captures:
                     captures[node, nr] = ct
         _keep_retained(node, arrived)
-        results = (None,) * len(node.edges)
+        results = [None] * len(node.edges)
         if useful is None or node in useful:
-            results = _apply(node, arrived)
+            results = list(_apply(node, arrived))
             if not keep_graph:
                 node.release()
         _pass_on(node, results, waiting, buffers, ready, order)
@@ -53,12 +56,17 @@ def _walk(roots, cts, keep_graph, captures):
 
 def _pass_on(node, results, waiting, buffers, ready, order):
     """Hand each result to the node it belongs to; nodes that wait for no more become ready."""
-    for edge, ct in zip(node.edges, results, strict=True):
+    if len(results) != len(node.edges):
+        raise GradMismatch(f"function {node.name()} returned an incorrect number of gradients "
+                           f"(expected {len(node.edges)}, got {len(results)})")
+    for i, edge in enumerate(node.edges):
         if edge is None:
             continue
         target, nr = edge
-        if ct is not None:
-            _add(buffers, target, nr, fit(ct, target.metas[nr], node))
+        if results[i] is not None:
+            ct, results[i] = fit(results[i], target.metas[nr], node), None   # one holder less
+            _add(buffers, target, nr, ct)
+            del ct
         waiting[target] -= 1
         if waiting[target] == 0:
             heappush(ready, (-target.sequence, next(order), target))
@@ -68,7 +76,23 @@ def _add(buffers, node, nr, ct):
     slots = buffers.get(node)
     if slots is None:
         slots = buffers[node] = [None] * len(node.metas)
-    slots[nr] = ct if slots[nr] is None else slots[nr] + ct
+    if slots[nr] is None:
+        slots[nr] = ct
+    elif not state.enabled and _ours_alone(slots, nr):
+        slots[nr].add_(ct)
+    else:
+        slots[nr] = slots[nr] + ct
+
+
+def _ours_alone(slots, nr):
+    """Whether nobody else holds this cotangent or its memory, so that it may be added to.
+
+    Seen from outside only as the version of a `.grad`; torch decides in the same way.
+    """
+    if getrefcount(slots[nr]) > 2 or not is_dense(slots[nr]._size, slots[nr]._stride):
+        return False
+    storage = slots[nr]._storage_cache
+    return storage is None or getrefcount(storage) <= 3
 
 
 def _dependencies(roots):

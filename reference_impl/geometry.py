@@ -84,21 +84,17 @@ def wrap_dims(dim, ndim):
 
 
 def broadcast_shapes(*shapes):
-    """The common shape. Raises ShapeMismatch naming the first dimension that does not fit."""
-    if not shapes:
-        return ()
-    ndim = max(len(s) for s in shapes)
-    out = [1] * ndim
+    """The common shape. Raises ShapeMismatch naming the last dimension that does not fit."""
+    whole = ()
     for shape in shapes:
-        lead = ndim - len(shape)
-        for i, n in enumerate(shape):
-            if n != 1 and out[lead + i] not in (1, n):
-                raise ShapeMismatch(
-                    f"The size of tensor a ({out[lead + i]}) must match the size of tensor b "
-                    f"({n}) at non-singleton dimension {lead + i}")
-            if n != 1:
-                out[lead + i] = n
-    return tuple(out)
+        ndim = max(len(whole), len(shape))
+        a, b = (1,) * (ndim - len(whole)) + whole, (1,) * (ndim - len(shape)) + tuple(shape)
+        for d in range(ndim - 1, -1, -1):
+            if a[d] != b[d] and a[d] != 1 and b[d] != 1:
+                raise ShapeMismatch(f"The size of tensor a ({a[d]}) must match the size of tensor "
+                                    f"b ({b[d]}) at non-singleton dimension {d}")
+        whole = tuple(m if n == 1 else n for n, m in zip(a, b, strict=True))
+    return whole
 
 
 def infer_size(shape, count):
@@ -196,6 +192,11 @@ def elementwise_stride(size, operands):
         out[d] = step
         step *= max(size[d], 1)
     return tuple(out)
+
+
+def preserved_stride(size, stride):
+    """Strides of a copy: the same where dense, otherwise in the same order without gaps."""
+    return stride if is_dense(size, stride) else elementwise_stride(size, [(size, stride)])
 
 
 def _compare(a, b, size, strides):

@@ -7,6 +7,7 @@ inputs; nothing points the other way, so a graph lives as long as some result do
 import itertools
 import re
 import weakref
+from functools import cache
 
 from reference_impl.errors import GraphFreed, SavedTensorModified, shape_text
 from reference_impl.geometry import numel
@@ -266,24 +267,31 @@ class RuleNode(Node):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
-def node_class(rule):
-    if rule.node_class is None:
-        name = rule.node if rule.vjp is not None else "NotImplemented"
-        builtin = name in ("NotImplemented", "CopyBackwards")
-        rule.node_class = type(name, (RuleNode,), {"__slots__": (), "builtin": builtin})
-    return rule.node_class
+@cache
+def node_class(name):
+    """The class of nodes called `name`: torch's names are type names."""
+    builtin = name in ("NotImplemented", "CopyBackwards")
+    return type(name, (RuleNode,), {"__slots__": (), "builtin": builtin})
 
 
-def make_node(rule, ins, flat, arguments, outputs, many, kept_self=None):
-    """The node of one call; `outputs` are not attached to it yet.
+def node_name(rule, arguments):
+    if rule.vjp is None:
+        return "NotImplemented"
+    return rule.node if isinstance(rule.node, str) else rule.node(**arguments)
+
+
+def edges_of(flat):
+    """Where the cotangents of these tensors go; found before the operation runs, as in torch."""
+    return tuple(gradient_edge(t) if t.dtype.is_differentiable else None for t in flat)
+
+
+def make_node(rule, ins, edges, arguments, outputs, many, kept_self=None):
+    """The node of one call; `outputs` are not attached to it yet. edges: those of the inputs.
 
     kept_self: for an in-place operation, a copy of the input from before the write.
     """
-    edges = tuple(gradient_edge(t) for t in flat)
-    edges = tuple(e if t.dtype.is_differentiable else None
-                  for e, t in zip(edges, flat, strict=True))
     structure = [_meta(x) for x in ins]
-    node = node_class(rule)(rule, edges, tuple((o._size, o.dtype) for o in outputs), arguments,
+    node = node_class(node_name(rule, arguments))(rule, edges, tuple((o._size, o.dtype) for o in outputs), arguments,
                             structure, [e is not None for e in edges], many)
     if not rule.saves:
         return node
@@ -307,8 +315,10 @@ def save_result(node, outputs):
     position = 0
     for name, meta in zip(rule.inputs, node.structure, strict=True):
         count = _count(meta)
-        if "result" in rule.saves.get(name, ()) and any(node.needed[position:position + count]):
-            kept = [Saved(o, is_result=True) for o in outputs]
+        asked = [s for s in rule.saves.get(name, ()) if s.startswith("result")]
+        if asked and any(node.needed[position:position + count]):
+            kept = [Saved(o, is_result=True) if {"result", f"result.{i}"} & set(asked) else None
+                    for i, o in enumerate(outputs)]
             node.saved["result"] = kept if node.many else kept[0]
             return
         position += count
@@ -327,16 +337,14 @@ def _count(x):
     return sum(v is not None for v in x) if isinstance(x, list) else int(x is not None)
 
 
-def record(rule, ins, flat, arguments, outputs, many):
+def record(rule, ins, edges, arguments, outputs, many):
     """Give `outputs` their history."""
     which = rule.differentiable
     tracked = [i for i, o in enumerate(outputs) if o.dtype.is_differentiable
                and (which is None or i in which)]
     if not tracked:
         return
-    node = make_node(rule, ins, flat, arguments, outputs, many)
-    if not any(node.needed):
-        return
+    node = make_node(rule, ins, edges, arguments, outputs, many)
     for i in tracked:
         outputs[i]._node, outputs[i]._nr = node, i
     if rule.saves:

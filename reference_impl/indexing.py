@@ -75,6 +75,8 @@ def _check_range(shape, found):
     for d, index in enumerate(found):
         if index is None or index.size == 0:
             continue
+        if shape[d] == 0:
+            raise IndexOutOfRange("index is out of bounds for dimension with size 0")
         bad = (index < -shape[d]) | (index >= shape[d])
         if bad.any():
             raise IndexOutOfRange(f"index {index[bad].flat[0]} is out of bounds for dimension {d} "
@@ -132,11 +134,6 @@ def _index(self, indices):
 
 
 def _index_put(self, indices, values, accumulate=False):
-    if values.dtype != self.dtype:
-        raise DtypeMismatch(
-            "Index put requires the source and destination dtypes match, got "
-            f"{dt.from_numpy_dtype(self.dtype).scalar_name} for the destination and "
-            f"{dt.from_numpy_dtype(values.dtype).scalar_name} for the source.")
     place = Placement(self.shape, positions(self.shape, indices))
     steps = tuple(n // self.itemsize for n in self.strides)
     out = with_stride(self.copy(), elementwise_stride(self.shape, [(self.shape, steps)]))
@@ -148,6 +145,11 @@ def _index_put(self, indices, values, accumulate=False):
         raise ShapeMismatch(f"shape mismatch: value tensor of shape {shape_text(values.shape)} "
                             "cannot be broadcast to indexing result of shape "
                             f"{shape_text(size)}") from None
+    if values.dtype != self.dtype:
+        raise DtypeMismatch(
+            "Index put requires the source and destination dtypes match, got "
+            f"{dt.from_numpy_dtype(self.dtype).scalar_name} for the destination and "
+            f"{dt.from_numpy_dtype(values.dtype).scalar_name} for the source.")
     if accumulate:
         add = np.logical_or if out.dtype == bool else np.add
         add.at(target, place.arrays, values)
@@ -159,7 +161,7 @@ def _index_put(self, indices, values, accumulate=False):
 rule("index", _index, inputs=("self", "indices*?"), function=False, method=False, layout="keep",
      vjp=lambda ct, ins, y: [zeros(ins[0].shape, dtype=ct.dtype).index_put(ins[1], ct, True), None],
      jvp=lambda t, ins, y: index(t[0], ins[1]), saves={"self": ("indices",)})
-rule("index_put", _index_put, inputs=("self", "indices*?", "values"), inplace=True, layout="keep",
+rule("index_put", _index_put, inputs=("self", "indices*?", "values"), inplace=True, layout="keep", apart=True,
      vjp=lambda ct, ins, y, accumulate: [
          ct if accumulate else ct.index_put(ins[1], zeros((), dtype=ct.dtype)),
          None, index(ct, ins[1])],
@@ -209,11 +211,16 @@ def _assigned(target, value):
     return value if value.dtype is target.dtype else value.to(target.dtype)
 
 
-def _without_leading_ones(value, target=()):
+def _without_leading_ones(value, target=None):
     """A value may have more dimensions than its target when the first ones are 1."""
     size = value._size
-    while len(size) > len(target) and size[0] == 1:
+    while len(size) > len(target or ()) and size[0] == 1:
         size = size[1:]
+    if target is not None and len(size) > len(target):
+        raise ShapeMismatch(
+            f"expand({value.type()}{{{shape_text(size)}}}, size={shape_text(target)}): the number "
+            f"of sizes provided ({len(target)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({len(size)})")
     return value if size == value._size else value.reshape(size)
 
 
@@ -225,6 +232,8 @@ def basic(x, key, for_write):
     """
     if type(key) is int:
         return _select(x, 0, key), None
+    if type(key) is slice:
+        return _slice(x, 0, key, for_write), None
     items = _items(key)
     spare = len(x._size) - sum(map(_dims_taken, items))
     if spare < 0:
@@ -302,7 +311,7 @@ def _dims_taken(item):
 
 
 def _select(x, dim, index):
-    if not x._size:
+    if not x._size and index == 0:
         raise IndexOutOfRange("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                               "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
     n = x._size[dim] if dim < len(x._size) else 0
@@ -317,8 +326,8 @@ def _slice(x, dim, part, for_write):
         raise ArgumentValue("step must be greater than zero")
     start = None if part.start is None else int(part.start)
     stop = None if part.stop is None else int(part.stop)
-    n = x._size[dim]
-    if for_write and step == 1 and start in (None, 0) and (stop is None or stop >= n):
+    n = x._size[dim] if x._size else 0
+    if for_write and n and step == 1 and start in (None, 0) and (stop is None or stop >= n):
         return x
     return OPERATIONS["slice"].function(x, dim, start, stop, step)
 

@@ -1,5 +1,7 @@
 """In-place writes: what is refused, the write itself, and the new history."""
 
+import warnings
+
 import numpy as np
 
 from reference_impl.errors import (
@@ -10,8 +12,9 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.grad_mode import state
-from reference_impl.graph import STAMP, Node, gradient_edge, make_node, save_result
-from reference_impl.overlap import check_internal, check_partial
+from reference_impl.geometry import may_self_overlap
+from reference_impl.graph import STAMP, Node, edges_of, gradient_edge, make_node, save_result
+from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
 from reference_impl.tensor import shallow
 
@@ -24,24 +27,33 @@ def run_inplace(rule, ins, flat, values, arguments):
     recording = state.enabled and any(t.requires_grad for t in flat)
     if recording:
         check_history(target)
-    raw, _ = compute(rule, ins, flat, values, arguments)
-    found = dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact)
-    check_cast(found, target.dtype)
-    check_result_shape(target, getattr(raw, "shape", ()))
-    check_internal(target)
+        edges = edges_of(flat)
+    check_writable(rule, target)
     for t in flat[1:]:
-        check_partial(target, t)
+        check_apart(target, t) if rule.apart else check_partial(target, t)
+    raw, _ = compute(rule, ins, flat, values, arguments)
+    check_result_shape(target, getattr(raw, "shape", ()))
+    check_cast(dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact), target.dtype)
     node = None
     if recording and target.dtype.is_differentiable:
         kept = None
         if any("self" in names for names in rule.saves.values()):
             kept = clone_with_history(target)
-        node = make_node(rule, ins, flat, arguments, [target], False, kept)
+        node = make_node(rule, ins, edges, arguments, [target], False, kept)
     write(target, raw)
     if node is not None:
         rebase(target, node)
         save_result(node, [target])
     return target
+
+
+def check_writable(rule, target):
+    if not rule.apart:
+        check_internal(target)
+    elif may_self_overlap(target._size, target._stride):
+        warnings.warn("Use of index_put_ on expanded tensors is deprecated. Please clone() the "
+                      "tensor before performing this operation. This also applies to advanced "
+                      "indexing e.g. tensor[indices] = tensor", UserWarning, stacklevel=6)
 
 
 def clone_with_history(t):
@@ -73,7 +85,7 @@ def check_history(target):
 
 
 WHY = {
-    "no_grad": "A view was created in no_grad mode and {how} with grad mode "
+    "no_grad": "{what} created in no_grad mode and {how} with grad mode "
                "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
                "You can clarify your code by moving both the view and the inplace either both "
                "inside the no_grad block (if you don't want the inplace to be tracked) or both "
@@ -94,7 +106,10 @@ def check_view(t, how="is being modified inplace"):
     """Refuse views whose history cannot be rewritten. `how` it comes to be rewritten."""
     if t._view.made in WHY:
         node = "None" if t._node is None else STAMP.sub("", t._node.name())
-        raise ViewWriteForbidden(WHY[t._view.made].format(nr=t._nr, node=node, how=how))
+        what = "A view was" if t._node is None else (
+            f"Output {t._nr} of {node} is a view of a view which was")
+        raise ViewWriteForbidden(WHY[t._view.made].format(
+            nr=t._nr, node=node, how=how, what=what))
 
 
 def write(target, array):

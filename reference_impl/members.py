@@ -25,7 +25,7 @@ from reference_impl.hooks import HookTable, add_hook
 from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
 from reference_impl.tensor import Size, Tensor
-from reference_impl.viewing import detached
+from reference_impl.viewing import detached, refresh
 
 
 def member(function):
@@ -114,7 +114,9 @@ def device(self):
 @member
 @property
 def is_leaf(self):
-    return gradient_edge(self) is None or self._node is None
+    if self._view is not None:
+        refresh(self)
+    return self._node is None
 
 
 @member
@@ -148,7 +150,7 @@ def _is_view(self):
 
 
 def _get_grad(self):
-    if self._grad is None and not self.is_leaf and not self._retains:
+    if self._grad is None and self._node is not None and not self._retains:
         warnings.warn(
             "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
             ".grad attribute won't be populated during autograd.backward(). If you indeed want the "
@@ -351,7 +353,7 @@ Tensor.is_set_to = lambda self, other: (
 @member
 def detach_(self):
     """Forget the history, in place. Refused for views."""
-    if self._view is not None and self._view.base.requires_grad:
+    if self._view is not None:
         raise ViewWriteForbidden("Can't detach views in-place. Use detach() instead.")
     self._node, self._nr, self._leaf_grad = None, 0, False
     return self

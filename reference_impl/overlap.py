@@ -26,6 +26,15 @@ def check_partial(target, source):
                                f"written-to tensor refer to a single memory location. {CLONE}")
 
 
+def check_apart(target, source):
+    """Refuse a source that shares any memory with the target."""
+    a, b = span(target), span(source)
+    meet = share_storage(target, source) and a[0] < b[1] and b[0] < a[1]
+    if meet or source is target:
+        raise OverlappingWrite("unsupported operation: some elements of the input tensor and the "
+                               f"written-to tensor refer to a single memory location. {CLONE}")
+
+
 def share_storage(a, b):
     if a._storage_cache is None or b._storage_cache is None:
         return False                  # never viewed: nothing can share it

@@ -29,16 +29,19 @@ unpromoted  names of inputs that keep their dtype and do not count in promotion 
 accepts   categories ("bool int float complex", a selection) of the dtype computed in; any other
           is refused with NotImplementedFor. Default: all. `exact` is always accepted.
 accepts_each  True: what `accepts` says holds for every input before promotion, too.
-saves     {input: names} what is kept for that input's cotangent: input names and "result".
+saves     {input: names} what is kept for that input's cotangent: input names and "result"
+          ("result.1": of several results only the second; the others are None in y).
           A tuple means the same for all inputs; None means nothing is kept. An input that is
           not kept appears in vjp as `Unsaved`: it has shape, dtype, ndim, numel(), size(),
           and computing with it gives Unsaved, never a number. So vjp may compute all
           cotangents and only the wanted ones count; a wanted one that is Unsaved is an error
           that names the missing entry.
 inplace   True also makes `name_`.
-node      the graph node's name, default CamelCase(name) + "Backward0".
+apart     True: in place, no input may share memory with what is written, not even all of it.
+node      the graph node's name, or a function of the arguments that gives it; default
+          CamelCase(name) + "Backward0".
 layout    "elementwise" (strides follow the inputs, as torch's iterator does), "contiguous",
-          "keep" (as forward returned it), or a function of the arguments that gives one of them.
+          "preserve" (the input's strides where dense), "keep" (as forward returned it), or a function of the arguments that gives one of them.
           Default: elementwise for ufuncs and when promote is result, float or bool_out.
 numbers   whether Python numbers are accepted as inputs. Default: when promote is result,
           float or bool_out.
@@ -79,6 +82,7 @@ class Parameter:
     kind: str
     default: object = NO_DEFAULT
     keyword_only: bool = False
+    holes: bool = False            # of a list input: entries may be None
     type: object = None            # of an argument, from its annotation: tells overloads apart
 
 
@@ -104,6 +108,8 @@ class Rule:
     accepts: tuple = ()            # categories; () is all
     accepts_each: bool = False
     retype: object = None          # views: dtype of the result, from (dtype, **args)
+    apart: bool = False            # in place: no input may share memory with what is written
+    tracked: bool = True           # views: whether the result knows its base
     runs_inplace: bool = False     # this is the `name_` form of `base`
 
     def __post_init__(self):
@@ -116,7 +122,6 @@ class Rule:
         self.input_kinds = [self.parameters[i].kind for i in self.input_positions]
         self.argument_names = tuple(n for n in self.names if n not in self.inputs)
         self.simple = all(k == "tensor" for k in self.input_kinds)
-        self.node_class = None     # made by graph.py on first use
 
     def __repr__(self):
         return f"<{self.kind} {self.name}{self.signature}>"
@@ -125,7 +130,7 @@ class Rule:
 def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", saves=None,
          inplace=False, method=True, function=True, node=None, layout=None, numbers=None,
          varargs=None, differentiable=None, unpromoted=(), accepts="",
-         accepts_each=False, helper=False):
+         accepts_each=False, helper=False, apart=False):
     """Register one operation (see the module's text) and return its function.
 
     Raises ValueError for a wrong declaration.
@@ -141,16 +146,18 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
                 parameters, signature, inplace, node or node_name(name), layout,
                 promote in BROADCASTING if numbers is None else numbers, varargs, differentiable,
                 tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()), accepts_each)
+    made.apart = apart
     return _register(made, method, function, helper)
 
 
 def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), method=True,
               function=True, node=None, varargs=None, saves=None, retype=None,
-              helper=False):
+              helper=False, tracked=True):
     """Register an operation whose result shares memory with its first input.
 
     geometry(g, **args) gets a Geometry (size, stride, offset) and returns (size, stride, offset),
     or a list of them (split): then the result is a tuple of views. vjp as in `rule`.
+    tracked: False for a result whose source nobody else can see, and which is thus no view.
     retype(dtype, **args): the result's dtype, where it is not the input's; the geometry is then
     in elements of that dtype.
     """
@@ -158,7 +165,7 @@ def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), metho
     parameters, signature = _parameters(name, geometry, names, kinds)
     made = Rule(name, "view", geometry, vjp, jvp, "none", _saves(name, saves, names), names,
                 parameters, signature, False, node or node_name(name), "view", False, varargs,
-                retype=retype)
+                retype=retype, tracked=tracked)
     return _register(made, method, function, helper)
 
 
@@ -182,7 +189,7 @@ def _inputs(name, forward, inputs):
         inputs = ("self", "other")[:forward.nin]
     kinds = {"?": "optional", "*": "tensors"}     # "*?" is a list whose entries may be None
     names = tuple(n.rstrip("?*") for n in inputs)
-    return names, {name: "tensors" if "*" in n else kinds.get(n[-1], "tensor")
+    return names, {name: "tensors" + n.partition("*")[2] if "*" in n else kinds.get(n[-1], "tensor")
                    for name, n in zip(names, inputs, strict=True)}
 
 
@@ -201,7 +208,8 @@ def _parameters(name, forward, names, kinds):
             kind, p = kinds[names[0]], p.replace(name=names[0])
             given[0] = p
         annotated = None if p.annotation is p.empty else p.annotation
-        parameters.append(Parameter(p.name, kind, p.default, p.kind == p.KEYWORD_ONLY, annotated))
+        parameters.append(Parameter(p.name, kind.rstrip("?"), p.default, p.kind == p.KEYWORD_ONLY,
+                                    kind.endswith("?"), annotated))
     missing = set(names) - {p.name for p in parameters}
     if missing:
         raise ValueError(f"rule {name}: inputs {sorted(missing)} are not parameters of forward")
@@ -213,7 +221,7 @@ def _saves(name, saves, names):
         return {}
     if not isinstance(saves, dict):
         saves = dict.fromkeys(names, tuple(saves))
-    known = {*names, "result"}
+    known = {*names, "result", "result.0", "result.1"}
     for target, kept in saves.items():
         if target not in names or not set(kept) <= known:
             raise ValueError(f"rule {name}: saves {target!r}: {kept!r} names something that is "

@@ -20,7 +20,7 @@ from reference_impl.tensor import Tensor
 from reference_impl.views import bytes_viewed, call, narrowed
 
 rule("clone", lambda self, *, memory_format=None: self, inputs=("self",),
-     layout=lambda memory_format: "elementwise" if memory_format in (None, preserve_format)
+     layout=lambda memory_format: "preserve" if memory_format in (None, preserve_format)
      else "contiguous",
      vjp=lambda ct, ins, y, memory_format: [ct], jvp="linear")
 
@@ -37,7 +37,7 @@ def reshape(input, *shape, **named):
     size = infer_size(sizes_of(shape or (named.pop("shape"),)), input.numel())
     if view_stride(input._size, input._stride, size) is not None:
         return input.view(size)
-    return input.clone(memory_format=contiguous_format).view(size)
+    return call("_unsafe_view", input.clone(memory_format=contiguous_format), size)
 
 
 def contiguous(input, memory_format=contiguous_format):
@@ -99,6 +99,8 @@ def movedim(input, source, destination):
             f"should contain the same number of dims as destination ({shape_text(destination)} "
             "dims)")
     ndim = input.ndim
+    if ndim == 0 and all(d in (0, -1) for d in source + destination):
+        return call("alias", input)
     from_, to = [wrap_dim(d, ndim) for d in source], [wrap_dim(d, ndim) for d in destination]
     for name, dims, given in (("source", from_, source), ("destination", to, destination)):
         if len(set(dims)) != len(dims):

@@ -17,7 +17,7 @@ def constant(like, number):
     """`number` as an array of the kind of `like`, so that its root or logarithm is as precise."""
     if like.dtype == object and like.size:
         return np.full((), type(like.flat[0])(number), object)
-    return np.asarray(number, like.dtype)
+    return np.asarray(number).astype(like.dtype)
 
 
 def call(name, x):
@@ -78,11 +78,8 @@ def _pi(x):
 
 
 def sigmoid(self):
-    """1 / (1 + exp(-self)), computed on the side where exp does not overflow."""
-    if np.iscomplexobj(self):
-        return 1 / (1 + np.exp(-self))
-    small = np.exp(np.where(self < 0, self, -self))
-    return np.where(self < 0, small, 1) / (1 + small)
+    """1 / (1 + exp(-self)), as documented: 0 where exp overflows."""
+    return 1 / (1 + np.exp(-self))
 
 
 def rsqrt(self):
@@ -137,7 +134,9 @@ def divide(x, y, rounding_mode):
 def power(self, exponent):
     """self ** exponent; an integer to a negative power is what the rational power truncates to."""
     if self.dtype.kind not in "iu":
-        return np.power(self, exponent)
+        # a copy in full: for a single exponent of 0.5 NumPy takes the root, which keeps -0
+        shape = np.broadcast_shapes(self.shape, exponent.shape)
+        return np.power(self, np.array(np.broadcast_to(exponent, shape)))
     negative = exponent < 0
     result = np.power(self, np.where(negative, 0, exponent).astype(self.dtype))
     odd = (exponent & 1).astype(bool)
@@ -173,7 +172,7 @@ def log1p(self):
         return np.log1p(self)
     small = np.abs(self) < 0.5
     x, y = np.where(small, self.real, 0), np.where(small, self.imag, 0)
-    out = np.log(1 + self)
+    out = np.array(np.log(1 + self))
     out.real = np.where(small, np.log1p(x * (2 + x) + y * y) / 2, out.real)
     out.imag = np.where(small, np.arctan2(y, 1 + x), out.imag)
     return out

@@ -51,9 +51,11 @@ class Storage:
         flat, width = self.flat, dtype.itemsize
         if 0 in size:
             return np.empty(size, dtype.np)
-        if dtype.np == object:
+        if dtype.np == object and flat.size:
             return as_strided(flat[offset:], size, tuple(s * width for s in stride))
         try:
+            if not flat.size:
+                raise ValueError("no memory")
             return np.ndarray(size, dtype.np, flat, offset * width, tuple(s * width for s in stride))
         except (TypeError, ValueError):
             need = (offset + 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))) * width

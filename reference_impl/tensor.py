@@ -5,7 +5,14 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
-from reference_impl.geometry import Geometry, contiguous_stride, is_contiguous, numel
+from reference_impl.geometry import (
+    Geometry,
+    contiguous_stride,
+    elementwise_stride,
+    is_contiguous,
+    numel,
+    preserved_stride,
+)
 from reference_impl.storage import Storage, VersionCounter
 
 
@@ -112,11 +119,14 @@ def from_result(raw, inputs, layout, operands):
         raw = np.asarray(raw, dtype=object if _is_object(raw) else None)
     size = raw.shape
     if layout == "elementwise" and len(size) > 1:
-        from reference_impl.geometry import elementwise_stride
         if not all(o._size == size and o._stride == contiguous_stride(size) for o in operands):
             stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
-            if not is_contiguous(size, stride):
+            if stride != contiguous_stride(size):
                 return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if layout == "preserve":
+        stride = preserved_stride(size, operands[0]._stride)
+        if stride != contiguous_stride(size):
+            return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
     if layout == "keep":
         width = raw.itemsize
         return make_tensor(raw, dt.BY_NUMPY[raw.dtype], tuple(s // width for s in raw.strides))

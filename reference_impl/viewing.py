@@ -7,7 +7,7 @@ and derives its own history anew from the base's.
 
 from reference_impl.geometry import Geometry
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, record
+from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.tensor import make_alias
 
 
@@ -27,15 +27,16 @@ def run_view(rule, values):
         return ins[0]._absorb()
     source = ins[0]
     arguments = {n: values[rule.by_name[n]] for n in rule.argument_names}
+    edges = edges_of(ins) if state.enabled and source.requires_grad else None
     made = rule.forward(source._geometry, **arguments)
     many = isinstance(made, list)
     dtype = rule.retype(source.dtype, **arguments) if rule.retype else source.dtype
     storage, counter = source._storage, source._counter
     outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter)
                for size, stride, offset in (made if many else (made,))]
-    if state.enabled and source.requires_grad:
-        record(rule, ins, ins, arguments, outputs, many)
-    for out in outputs:
+    if edges is not None:
+        record(rule, ins, edges, arguments, outputs, many)
+    for out in outputs if rule.tracked else ():
         attach(out, source, rule, arguments, many)
     return tuple(outputs) if many else outputs[0]
 
@@ -50,7 +51,7 @@ def attach(out, source, rule, arguments, many=False):
     if info is not None:
         base = info.base
         replay = info.replay
-        if info.made != "normal" and made == "normal":
+        if made == "normal":
             made = info.made
     step = None if many else (rule, arguments)
     out._view = ViewInfo(base, replay + (step,), out._counter.value, made)

@@ -2,6 +2,7 @@
 memory and history is viewing.py's work. Functions made of them are in shapes.py."""
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from reference_impl.errors import (
     Argument,
@@ -14,8 +15,16 @@ from reference_impl.errors import (
     ViewImpossible,
     shape_text,
 )
-from reference_impl.geometry import infer_size, numel, view_stride, wrap_dim, wrap_dims
-from reference_impl.rule import OPERATIONS, view_rule
+from reference_impl.geometry import (
+    Geometry,
+    contiguous_stride,
+    infer_size,
+    numel,
+    view_stride,
+    wrap_dim,
+    wrap_dims,
+)
+from reference_impl.rule import OPERATIONS, RULES, rule, view_rule
 
 
 def call(name, *args):
@@ -25,10 +34,21 @@ def call(name, *args):
 
 def embed(ct, like, name, *args):
     """Zeros of `like`'s shape with `ct` at the place that the view `name(*args)` shows."""
-    from reference_impl.creation import zeros
-    whole = zeros(like.shape, dtype=ct.dtype)
-    call(name, whole, *args).copy_(ct)
-    return whole
+    return call("_embed", ct, like._size, name, args)
+
+
+def _embed(self, shape, view, args):
+    out = np.zeros(shape, self.dtype)
+    size, stride, offset = RULES[view].forward(Geometry(shape, contiguous_stride(shape), 0), *args)
+    if out.size:
+        place = as_strided(out.reshape(-1)[offset:], size, [s * out.itemsize for s in stride])
+        place[...] = self
+    return out
+
+
+rule("_embed", _embed, inputs=("self",), method=False, jvp="linear",
+     node=lambda shape, view, args: f"{view.capitalize()}BackwardBackward0",
+     vjp=lambda ct, ins, y, shape, view, args: [call(view, ct, *args)])
 
 
 def viewed(g, size):
@@ -275,6 +295,8 @@ def unfold_vjp(ct, ins, y, dimension, size, step):
 
 view_rule("view", viewed, varargs="size",
           vjp=lambda ct, ins, y, size: [ct.reshape(ins[0].shape)])
+view_rule("_unsafe_view", viewed, tracked=False, method=False,
+          vjp=lambda ct, ins, y, size: [ct.reshape(ins[0].shape)])
 view_rule("alias", lambda g: g, function=False, method=False, helper=True,
           vjp=lambda ct, ins, y: [ct])
 view_rule("t", matrix_transposed, vjp=lambda ct, ins, y: [ct.t()])
@@ -293,7 +315,7 @@ view_rule("squeeze.dims", squeezed_dims, node="SqueezeBackward2",
 view_rule("unsqueeze", unsqueezed, vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
 view_rule("select", selected,
           vjp=lambda ct, ins, y, dim, index: [embed(ct, ins[0], "select", dim, index)])
-view_rule("slice", sliced, function=False, method=False,
+view_rule("slice", sliced, function=False, method=False, helper=True,
           vjp=lambda ct, ins, y, dim, start, end, step:
           [embed(ct, ins[0], "slice", dim, start, end, step)])
 view_rule("diagonal", on_diagonal, vjp=lambda ct, ins, y, offset, dim1, dim2:

@@ -206,17 +206,17 @@ def clamp_tensor_jvp(t, ins):
 # --- two-argument functions ---
 
 
-def angle_slopes(y, x):
-    """d atan2(y, x) / d y and d x; 0 at the origin."""
+def turned(ct, y, x):
+    """ct times d atan2(y, x) / d y and d x; 0 at the origin."""
     square = y * y + x * x
     scale = where(square == 0, 0, 1 / square)
-    return x * scale, -y * scale
+    return [ct * x * scale, ct * -y * scale]
 
 
 binary("atan2", np.arctan2, promote="float", accepts="float", numbers=False, saves=BOTH,
-       vjp=lambda ct, ins, y: [ct * slope for slope in angle_slopes(*ins)],
-       jvp=lambda t, ins, y: sum(one * s for one, s in zip(t, angle_slopes(*ins), strict=True)))
+       vjp=lambda ct, ins, y: turned(ct, *ins),
+       jvp=lambda t, ins, y: turned(t[0], *ins)[0] + turned(t[1], *ins)[1])
 binary("hypot", np.hypot, accepts="float", numbers=False,
        saves={"self": ("self", "result"), "other": ("other", "result")},
-       vjp=lambda ct, ins, y: [ct * (ins[0] / y), ct * (ins[1] / y)],
+       vjp=lambda ct, ins, y: [ct * ins[0] / y, ct * ins[1] / y],
        jvp=lambda t, ins, y: t[0] * (ins[0] / y) + t[1] * (ins[1] / y))

@@ -60,7 +60,7 @@ def kept(t, shape, dim, keepdim):
 
 def spread(t, shape, dim, keepdim):
     """The reduced tensor `t` repeated to the shape it was reduced from."""
-    return kept(t, shape, dim, keepdim).expand(shape)
+    return (t if dim is None and not keepdim else kept(t, shape, dim, keepdim)).expand(shape)
 
 
 def arange(n):
@@ -239,7 +239,7 @@ for _name in ("max", "min"):
     rule(f"{_name}.dim", _values_and_indices(_name), inputs=("self",),
          vjp=lambda ct, ins, y, dim, keepdim: [
              to_index(ct[0], y[1], ins[0].shape, dim, keepdim)],
-         saves={"self": ("result",)}, differentiable=(0,))
+         saves={"self": ("result.1",)}, differentiable=(0,))
 
 
 def _index_of(name):
