@@ -321,6 +321,15 @@ def test_opens_in_under_two_seconds_with_ten_thousand_answers(page, specs, tmp_p
     assert min(times) < 2.0, times
 
 
+def test_a_long_matrix_is_filled_to_its_end(page, specs, tmp_path):
+    page.goto(report_of(tmp_path, specs, ops=300))
+    operations = {a.op for a in contents.read(tmp_path).answers}
+    page.wait_for_function(
+        "n => document.querySelectorAll('.matrix tbody tr:not(.group)').length === n",
+        arg=len(operations),
+    )
+
+
 PASSING = frozenset(v for v in Verdict if not v.fails_gate)
 
 

@@ -47,13 +47,13 @@ function matrixTable(f) {
   const { cells, answers } = aggregate(f);
   const columns = oracles.filter((o) => !f.oracle || o === f.oracle);
   const shown = shownBackends(f);
-  const body = [];
+  const parts = []; // one per chapter, each made when it is its turn
   let ops = 0, scenarios = 0;
   for (const chapter of core.chapters) {
     const rows = chapter.rows.filter((op) => cells.has(op));
     if (!rows.length) continue;
     if (chapter.kind === "op") ops += rows.length; else scenarios += rows.length;
-    body.push(h("tbody", null,
+    parts.push(() => h("tbody", null,
       h("tr.group", null, h("th", { scope: "rowgroup", colspan: columns.length + 1 },
         words(chapter.name), h("small", null, chapter.kind === "op" ? "" : "  scenarios"))),
       rows.map((op) => h("tr", null,
@@ -66,8 +66,18 @@ function matrixTable(f) {
   const node = h("table.matrix", { "aria-label": "Verdicts: operations by oracles" },
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "operation"),
       columns.map((oracle) => h("th", { scope: "col", title: core.vocabulary.oracles[oracle] },
-        words(oracle), h("span.tags", { "aria-hidden": "true" }, shown.map((b) => h("span", null, tagOf.get(b)))))))),
-    body);
+        words(oracle), h("span.tags", { "aria-hidden": "true" }, shown.map((b) => h("span", null, tagOf.get(b)))))))));
+  const grow = (enough) => {
+    for (let rows = 0; parts.length && rows < enough; rows += node.lastChild.rows.length) node.append(parts.shift()());
+  };
+  // The first screens at once, the rest a frame at a time while the page is already in use.
+  grow(200);
+  const later = () => {
+    if (!node.isConnected || !parts.length) return;
+    grow(60);
+    requestAnimationFrame(later);
+  };
+  requestAnimationFrame(later);
   rove(node);
   return { node, ops, scenarios, answers };
 }
