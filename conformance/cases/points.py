@@ -181,12 +181,27 @@ def _special(rng, shape, dtype):
     return array
 
 
+def _nonfinite(rng, shape, dtype):
+    """One special value per row of the last dimension at most, and no huge or tiny number.
+
+    For products, where the order of multiplication decides whether a partial product overflows.
+    """
+    array = np.array(_positive(rng, shape, dtype))
+    rows = array.reshape(-1, shape[-1] if shape else 1)
+    values = _cast([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype) if is_floating(dtype) else [0]
+    for place, row in enumerate(rows):
+        if row.size:
+            row[rng.integers(row.size)] = values[place % len(values)]
+    return rows.reshape(shape)
+
+
 FILLERS: dict[str, Callable[[np.random.Generator, tuple[int, ...], str], np.ndarray]] = {
     "points": _special,
     "ordinary": _ordinary,
     "distinct": _distinct,
     "ties": _ties,
     "positive": _positive,
+    "nonfinite": _nonfinite,
     "spd": _spd,
     "well_conditioned": _well_conditioned,
     "probabilities": _probabilities,

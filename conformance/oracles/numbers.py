@@ -210,6 +210,9 @@ class Judge:
             return max(1, round(first.size / max(out.size, 1)))
         if word == "inner":
             return max(1, first.shape[-1] if first.ndim else 1)
+        if word == "window" and "kernel_size" in self.sample.case.args:
+            kernel = self.sample.case.args["kernel_size"]
+            return int(np.prod(kernel if isinstance(kernel, list) else [kernel, kernel]))
         if word == "window":
             weight = operands[1] if len(operands) > 1 else first
             return max(1, weight.size // max(weight.shape[0], 1))
