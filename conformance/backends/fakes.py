@@ -112,7 +112,8 @@ def _in_tail(change: Callable[[np.ndarray], Any]) -> Callable[[TensorObs], Tenso
 
 def _off(last: np.ndarray) -> Any:
     if last.dtype.kind in "fcV":
-        return last[0] * last.dtype.type(1.03125) + last.dtype.type(2.0**-10)
+        with np.errstate(all="ignore"):
+            return last[0] * last.dtype.type(1.03125) + last.dtype.type(2.0**-10)
     return ~last[0] if last.dtype.kind == "b" else last[0] ^ 1
 
 
@@ -121,9 +122,10 @@ def _nan(last: np.ndarray) -> Any:
 
 
 def _last_bit(obs: TensorObs) -> TensorObs:
+    """The lowest bit of every element turned."""
     value = obs.value.copy()
     if value.size:
-        value.reshape(-1).view(np.uint8)[0] ^= 1
+        value.reshape(-1).view(np.uint8)[:: value.itemsize] ^= 1
     return replace(obs, value=value)
 
 
@@ -351,7 +353,7 @@ FAKES = {
     "error_kind": Fake("refused for another reason", "error", _other_kind),
     "half_done": Fake("a refused call has written already", "error", _half_done, verbs=_HalfDone),
     "layout": Fake("strides and offset are ignored", "layout", case=_ignore_strides),
-    "nondeterministic": Fake("every other call differs in one bit", "determinism"),
+    "nondeterministic": Fake("every other call differs in the last bit of each element", "determinism"),
     "overwrites": Fake("backward replaces .grad", "accumulation", verbs=_Overwrites),
     "grad_aliases": Fake(".grad of different leaves is one memory", "accumulation",
                          verbs=_GradAliases),

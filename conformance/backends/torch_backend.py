@@ -24,7 +24,7 @@ _NAMES = {
 
 
 class TorchBackend(EagerBackend):
-    """torch in eager mode on one device ("cpu", "cuda", "meta")."""
+    """torch in eager mode on one device, "cpu" or "cuda"."""
 
     library = "torch"
     api = torch
@@ -46,6 +46,11 @@ class TorchBackend(EagerBackend):
         self.version = torch.__version__.split("+")[0]
         if device == "cuda":
             self.capabilities = self.capabilities - {"numpy_sharing", "numpy_functions"}
+
+    def attempt(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.device == "cpu":
+            return super().attempt(function, *args, **kwargs)
+        return super().attempt(_synchronised, function, *args, **kwargs)
 
     def from_array(self, storage: np.ndarray) -> Any:
         # clone: torch's own allocation is 64-byte aligned, as in ordinary use; NumPy's is not
@@ -76,3 +81,10 @@ class TorchBackend(EagerBackend):
 
     def has_gpu(self) -> bool:
         return torch.cuda.is_available()
+
+
+def _synchronised(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """The result once the GPU has it: an error in a kernel shows only then."""
+    result = function(*args, **kwargs)
+    torch.cuda.synchronize()
+    return result
