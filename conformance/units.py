@@ -235,7 +235,7 @@ class OpUnit:
         """Run one case on the library and in wide precision."""
         if case.kind == "error":
             return self._refusal(case)
-        wants = "vjp" in self.wanted or "layout" in self.wanted
+        wants = not self.wanted.isdisjoint({"vjp", "layout", "second_order", "determinism"})
         wants = wants and "autograd" in self.backend.capabilities and case.kind != "mixed" and bool(case.differentiable())
         wants = wants and self._differentiable(case.dtypes[0])
         if cotangents is None and wants:

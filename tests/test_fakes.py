@@ -11,8 +11,10 @@ from conformance.backends.protocol import BackendBroken, BackendUnavailable, Unk
 from conformance.backends.registry import known, open_backend
 from conformance.backends.session import run_program
 from conformance.cases.case import Case, Operand
+from conformance.engine.plan import Unit
 from conformance.loading import load_specs
 from conformance.program import Program
+from conformance.units import run_unit
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +194,32 @@ def test_greedy_fake_ends_at_the_limit():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
     assert "MemoryError" in done.stderr
+
+
+SHOWN_BY = {  # fake -> an operation that shows its fault; others show theirs by exp
+    "stride": "t",
+    "alias": "t",
+    "error_accepted": "sub",
+    "error_kind": "sub",
+    "half_done": "sub",
+    "inplace": "mul_",
+    "grad_aliases": "sub",
+}
+
+
+def answers(backend, op, oracle):
+    unit = Unit(
+        id="u", backend=backend, kind="op", name=op, dtypes=("float32",), oracles=(oracle,),
+        tier="smoke", seed=0,
+    )  # fmt: skip
+    result = run_unit(unit, open_backend(backend), open_backend("reference"), load_specs())
+    return {answer.oracle: answer.verdict for answer in result.answers}
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, fake in FAKES.items() if fake.oracle not in ("", "crash")]
+)
+def test_oracle_catches_the_fake_and_clears_the_honest_one(name):
+    op, oracle = SHOWN_BY.get(name, "exp"), FAKES[name].oracle
+    assert answers(f"fake:{name}", op, oracle)[oracle] == "DIVERGES"
+    assert answers("fake:honest", op, oracle)[oracle] == "CONFORMS"

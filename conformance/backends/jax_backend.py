@@ -138,9 +138,7 @@ class JaxBackend(LibraryCalls):
         if cotangents is None:
             return Evaluation(**seen)
         cts = [
-            None
-            if ct is None or not jnp.issubdtype(y.dtype, jnp.inexact)
-            else _put(ct, y.dtype)
+            None if ct is None or not jnp.issubdtype(y.dtype, jnp.inexact) else _put(ct, y.dtype)
             for y, ct in zip(outputs, cotangents, strict=True)
         ]
         if not wanted or all(ct is None for ct in cts):
