@@ -401,7 +401,7 @@ _WEAK = {"weak:bool": True, "weak:int": 2, "weak:float": 1.5, "weak:complex": 1.
 
 def mixed_cases(op: OpSpec, seed: int) -> Iterator[Case]:
     """Pairs of different dtypes, 0-dim tensors and Python scalars; operand words as dtypes."""
-    names = [a.name for a in op.parsed.tensors][:2]
+    names = crossed(op)[:2]
     own = dtypes_of(op)
     for left in own:
         partners = [d for d in own if d != left] + [f"{d}[]" for d in own]
@@ -410,7 +410,10 @@ def mixed_cases(op: OpSpec, seed: int) -> Iterator[Case]:
         for right in partners:
             make = Maker(op, f"{left},{right}", seed)
             args = dict(zip(names, (left, right), strict=True))
-            operands: dict[str, Any] = {}
+            operands: dict[str, Any] = {
+                name: Operand(fill("ordinary", make.rng(name), (MIXED_LENGTH,), dtype))
+                for name, dtype in op.fixed.items()
+            }
             for name, word in args.items():
                 if word in _WEAK:
                     operands[name] = _WEAK[word]

@@ -162,9 +162,11 @@ def clamp(self, min=None, max=None):
         x, _ = with_number(x, b)
     if x.dtype.kind == "c":
         raise DtypeUnsupported("clamp is not supported for complex types")
-    if x.dtype.kind in "iu" and any(not np.iinfo(x.dtype).min <= b <= np.iinfo(x.dtype).max
-                                    for b in bounds):
-        raise ValueOverflow(f"value cannot be converted to type {x.dtype}_t without overflow")
+    if x.dtype.kind in "iu":
+        info = np.iinfo(x.dtype)
+        lowest = info.min or -info.max      # a negative number may wrap into an unsigned type
+        if any(not lowest <= b <= info.max for b in bounds):
+            raise ValueOverflow(f"value cannot be converted to type {x.dtype}_t without overflow")
     low, high = (None if b is None else special.constant(x, b) for b in (min, max))
     return special.clamp(x, low, high)
 
