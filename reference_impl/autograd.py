@@ -82,12 +82,12 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False,
         wanted = _many(inputs)
         if not wanted:
             raise Argument("`inputs` argument to `backward()` cannot be empty.")
-        captures = {_input_edge(x): None for x in wanted}
+        captures = dict.fromkeys(e for e in map(_input_edge, wanted) if e is not None)
     roots, seeds = _roots(tensors, cts)
     keep = create_graph if retain_graph is None else retain_graph
     run_backward(roots, seeds, keep, create_graph, captures)
     for x in wanted:
-        ct = captures[gradient_edge(x)]
+        ct = captures.get(gradient_edge(x))
         if ct is not None and not x._retains:
             with set_grad_enabled(create_graph):
                 accumulate(x, ct)
@@ -95,7 +95,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False,
 
 def _input_edge(x):
     edge = gradient_edge(x)
-    if edge is None:
+    if edge is None and not x.requires_grad:
         raise GradRequired("One of the differentiated Tensors does not require grad")
     return edge
 
@@ -116,9 +116,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     roots, seeds = _roots(outputs, cts)
     edges = [_input_edge(x) for x in inputs]
     keep = create_graph if retain_graph is None else retain_graph
-    captures = dict.fromkeys(edges)
+    captures = dict.fromkeys(e for e in edges if e is not None)
     run_backward(roots, seeds, keep, create_graph, captures)
-    found = [captures[e] for e in edges]
+    found = [captures.get(e) for e in edges]
     if materialize_grads:
         found = [zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True)]
     elif not allow_unused and any(g is None for g in found):

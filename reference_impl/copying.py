@@ -61,11 +61,11 @@ def fill_(input, value):
         raise ArgumentType("fill_() received an invalid combination of arguments - got "
                            f"({type(value).__name__}), but expected one of: (Tensor value) (Number "
                            "value)")
+    if state.enabled and (input.requires_grad or value.requires_grad):
+        check_history(input)
     if value._size:
         raise ShapeMismatch("fill_ only supports 0-dimension value tensor but got tensor with "
                             f"{len(value._size)} dimensions.")
-    if state.enabled and (input.requires_grad or value.requires_grad):
-        check_history(input)
     check_internal(input)        # torch asks this of a tensor only: a number may go anywhere
     return _overwrite(RULES["_fill_tensor"], [input, value], value._array)
 

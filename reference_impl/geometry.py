@@ -46,10 +46,10 @@ def is_contiguous(size, stride):
 
 def is_dense(size, stride):
     """Non-overlapping and without gaps, in some order of the dimensions."""
+    if 0 in size:
+        return True
     step = 1
     for s, n in sorted((s, n) for n, s in zip(size, stride, strict=True) if n != 1):
-        if n == 0:
-            return True
         if s != step:
             return False
         step *= n

@@ -120,7 +120,7 @@ class AccumulateGrad(Node):
 
     def backward(self, cts):
         from reference_impl.accumulate import accumulate
-        if cts[0] is not None:
+        if cts[0] is not None and self.variable.requires_grad:
             accumulate(self.variable, cts[0])
             for hook in list((self.variable._hooks or {}).values()):
                 hook(self.variable)

@@ -159,7 +159,7 @@ def _index_put(self, indices, values, accumulate=False):
 
 
 rule("index", _index, inputs=("self", "indices*?"), function=False, method=False, layout="keep",
-     vjp=lambda ct, ins, y: [zeros(ins[0].shape, dtype=ct.dtype).index_put(ins[1], ct, True), None],
+     vjp=lambda ct, ins, y: [zeros(ins[0].shape, dtype=ct.dtype).index_put_(ins[1], ct, True), None],
      jvp=lambda t, ins, y: index(t[0], ins[1]), saves={"self": ("indices",)})
 rule("index_put", _index_put, inputs=("self", "indices*?", "values"), inplace=True, layout="keep", apart=True,
      vjp=lambda ct, ins, y, accumulate: [
@@ -327,7 +327,7 @@ def _slice(x, dim, part, for_write):
     start = None if part.start is None else int(part.start)
     stop = None if part.stop is None else int(part.stop)
     n = x._size[dim] if x._size else 0
-    if for_write and n and step == 1 and start in (None, 0) and (stop is None or stop >= n):
+    if for_write and x._size and step == 1 and start in (None, 0) and (stop is None or stop >= n):
         return x
     return OPERATIONS["slice"].function(x, dim, start, stop, step)
 

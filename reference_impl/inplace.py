@@ -84,32 +84,35 @@ def check_history(target):
                                  "in-place operation.")
 
 
-WHY = {
-    "no_grad": "{what} created in no_grad mode and {how} with grad mode "
-               "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. "
-               "You can clarify your code by moving both the view and the inplace either both "
-               "inside the no_grad block (if you don't want the inplace to be tracked) or both "
+ADVICE = {
+    "no_grad": "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+               "forbidden. You can clarify your code by moving both the view and the inplace either "
+               "both inside the no_grad block (if you don't want the inplace to be tracked) or both "
                "outside (if you want the inplace to be tracked).",
-    "multi_output": "Output {nr} of {node} is a view and {how}. This view is "
-                    "the output of a function that returns multiple views. Such functions do not "
-                    "allow the output views to be modified inplace. You should replace the inplace "
-                    "operation by an out-of-place one.",
-    "custom": "Output {nr} of {node} is a view and is being modified inplace. This view was "
-              "created inside a custom Function (or because an input was returned as-is) and the "
-              "autograd logic to handle view+inplace would override the custom backward "
-              "associated with the custom Function, leading to incorrect gradients. This behavior "
-              "is forbidden. You can fix this by cloning the output of the custom Function.",
+    "multi_output": "This view is the output of a function that returns multiple views. Such "
+                    "functions do not allow the output views to be modified inplace. You should "
+                    "replace the inplace operation by an out-of-place one.",
+    "custom": "This view was created inside a custom Function (or because an input was returned "
+              "as-is) and the autograd logic to handle view+inplace would override the custom "
+              "backward associated with the custom Function, leading to incorrect gradients. This "
+              "behavior is forbidden. You can fix this by cloning the output of the custom "
+              "Function.",
 }
 
 
 def check_view(t, how="is being modified inplace"):
     """Refuse views whose history cannot be rewritten. `how` it comes to be rewritten."""
-    if t._view.made in WHY:
-        node = "None" if t._node is None else STAMP.sub("", t._node.name())
-        what = "A view was" if t._node is None else (
-            f"Output {t._nr} of {node} is a view of a view which was")
-        raise ViewWriteForbidden(WHY[t._view.made].format(
-            nr=t._nr, node=node, how=how, what=what))
+    made = t._view.made
+    if made not in ADVICE:
+        return
+    if t._node is None:
+        what = "A view was created in no_grad mode"
+    else:
+        what = f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view"
+        if made == "no_grad":
+            what += " of a view which was created in no_grad mode"
+    stop = "" if made == "no_grad" else "."
+    raise ViewWriteForbidden(f"{what} and {how}{stop} {ADVICE[made]}")
 
 
 def write(target, array):

@@ -124,11 +124,23 @@ def compare(seed, length, one, other):
     a, b = Session(one), Session(other)
     raised = 0
     for n, line in enumerate(lines):
+        if writes_by_index(line) and overlaps(a.t, line):
+            continue        # deprecated by torch with a warning; what is written is not specified
         left, right = a.step(line), b.step(line)
         raised += left[0] is not None
         if left != right:
             return "\n".join(lines[:n + 1]) + "\n" + difference(left, right), raised
     return None, raised
+
+
+def writes_by_index(line):
+    return "[[0]] =" in line or "> 0] =" in line or "T.tensor([0])] =" in line
+
+
+def overlaps(tensors, line):
+    """Whether the tensor that the line writes has several elements at one place."""
+    x = tensors[int(line.split("t[", 1)[1].split("]", 1)[0])]
+    return x is not None and any(s == 0 and n > 1 for n, s in zip(x.shape, x.stride(), strict=True))
 
 
 def difference(left, right):
