@@ -15,7 +15,7 @@ from conformance.backends import registry
 from conformance.engine.plan import BackendInfo, plan, select, select_oracles, shard
 from conformance.engine.pool import Answered, Limits, Pool
 from conformance.engine.process import DEFAULT_RUNNER
-from conformance.loading import load_specs
+from conformance.loading import check_rules, load_specs
 from conformance.store import RunConfig, Store
 from conformance.storefile import StoreError
 from conformance.verdicts import Answer, Verdict
@@ -75,8 +75,11 @@ def run(request: Request, watcher: Watcher) -> Path:
     what was answered is in the store. Raises RunError, StoreError, SelectionError, PoolError,
     SpecErrors, UnknownBackend.
     """
+    from reference_impl import HELPERS, RULES  # half a second that other commands need not wait
+
     start = time.monotonic()
     specs = load_specs()
+    check_rules(specs, RULES, HELPERS)
     select(specs, request.ops, request.scenarios)
     select_oracles(specs, request.oracles)
     names = [registry.canonical(name) for name in request.backends]
