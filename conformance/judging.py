@@ -115,6 +115,8 @@ class Collector:
         by_rule = ""
         for word in entry.rules:
             value = divergences.RULES[word](prediction)
+            if isinstance(value, str) and not c.is_fact:
+                continue  # it speaks of a refusal, and these are numbers
             agrees = self._agrees(c, value, c.observed)
             differs = ~self._agrees(c, c.expected, self._as_observed(c, value))
             predicted |= named & differs

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from conformance.accuracy.expected import Expectation
@@ -83,10 +84,20 @@ def run_unit(
 def program_of(unit: Unit, case: str, backend: Any, specs: Specs) -> str:
     """The program text of one case of a unit, without running anything."""
     op = specs.ops[unit.name]
-    for made in _cases(op, unit, "layouts" in backend.capabilities):
+    asked = _within(op, backend.capabilities)
+    for made in _cases(asked, unit, "layouts" in backend.capabilities):
         if made.id == case:
             return program_text(op, made)
     return f"# {case}: a program of the {case.rsplit('-', 1)[-1]} oracle of {op.name}"
+
+
+def _within(op: OpSpec, capabilities: Collection[str]) -> OpSpec:
+    """The operation with those calls only whose needs the backend meets."""
+    return msgspec.structs.replace(
+        op,
+        calls=tuple(call for call in op.calls if set(call.needs) <= set(capabilities)),
+        errors=tuple(call for call in op.errors if set(call.needs) <= set(capabilities)),
+    )
 
 
 def _cases(op: OpSpec, unit: Unit, layouts: bool) -> Iterator[Case]:
@@ -137,7 +148,8 @@ class OpUnit:
             return self._not_applicable(reason)
         if self.unit.dtypes != ("mixed",):
             self._expect(self.unit.dtypes)
-        for case in _cases(self.op, self.unit, "layouts" in self.backend.capabilities):
+        asked = _within(self.op, self.backend.capabilities)
+        for case in _cases(asked, self.unit, "layouts" in self.backend.capabilities):
             if case.id in skip or (only is not None and case.id not in only):
                 continue
             if case.kind == "error" and "error" not in self.wanted:

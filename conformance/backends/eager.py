@@ -221,7 +221,7 @@ class EagerBackend(LibraryCalls):
             grad_fn=grad_fn,
             requires_grad=tensor.requires_grad,
             is_leaf=None if refused else tensor.is_leaf,
-            grad=None if grad is None else grad(tensor),
+            grad=None if grad is None or refused else grad(tensor),
         )
 
     def _node_name(self, tensor: Any) -> str | None:
