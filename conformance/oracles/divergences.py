@@ -165,6 +165,51 @@ def formula_in_dtype(p: Prediction) -> np.ndarray:
 
 
 @rule
+def roots_for_half_powers(p: Prediction) -> np.ndarray:
+    """x ** 0.5 is the root of x and x ** -0.5 its reciprocal, at -0 and -inf too."""
+    x, exponent = p.operand("self"), p.sample.case.args["exponent"]
+
+    def power(k: float) -> np.ndarray:
+        return {0.5: np.sqrt(x), -0.5: 1 / np.sqrt(x)}.get(k, x**k)
+
+    with np.errstate(all="ignore"):
+        if p.comparison.what.startswith("y"):
+            return as_dtype(power(exponent), p.comparison.observed)
+        ct = np.asarray(p.sample.cotangents[0]).astype(x.dtype)
+        return as_dtype(ct * (exponent * power(exponent - 1)), p.comparison.observed)
+
+
+@rule
+def cube_by_rounded_products(p: Prediction) -> np.ndarray:
+    """x ** 3 is x * x * x, each product rounded to the dtype."""
+    x = p.operand("self")
+    if p.sample.case.args["exponent"] != 3:
+        return p.norm
+    narrow = np_dtype(p.sample.expected.common)
+    with np.errstate(all="ignore"):
+        square = (x * x).astype(narrow).astype(x.dtype)
+        return as_dtype((square * x).astype(narrow).astype(x.dtype), p.comparison.observed)
+
+
+@rule
+def reciprocal_of_rounded_root(p: Prediction) -> np.ndarray:
+    """1 / sqrt(x), or x ** -0.5, with the root rounded to the dtype before the division."""
+    x = p.operand("self")
+    if p.sample.case.args.get("exponent", -0.5) != -0.5:
+        return p.norm
+    with np.errstate(all="ignore"):
+        root = np.sqrt(x).astype(np_dtype(p.sample.expected.common)).astype(x.dtype)
+        return as_dtype(1 / root, p.comparison.observed)
+
+
+@rule
+def zero_dim_unrounded(p: Prediction) -> np.ndarray:
+    """A zero-dim operand keeps its own precision instead of being rounded to the result dtype."""
+    own = {n: o.data for n, o in p.sample.case.operands() if o.data.ndim == 0}
+    return p.again(lambda name, a: own[name].astype(a.dtype) if name in own else a)
+
+
+@rule
 def early_overflow(p: Prediction) -> np.ndarray:
     """An infinity of the right sign, although the result could be represented."""
     return np.copysign(np.inf, p.norm).astype(p.norm.dtype)
