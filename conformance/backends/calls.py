@@ -10,6 +10,29 @@ from conformance.schema import Schema
 from conformance.specs import OpSpec
 
 
+class Overloads:
+    """Operations by what a program calls them: the name of a table, or its part before the dot.
+
+    `Overloads.of(ops)` is made once for a mapping that many programs share.
+    """
+
+    _last: Overloads | None = None
+
+    def __init__(self, ops: Mapping[str, OpSpec]) -> None:
+        self.ops = ops
+        self.by_name: dict[str, list[OpSpec]] = {name: [op] for name, op in ops.items()}
+        for name, op in ops.items():
+            base = name.partition(".")[0]
+            if base != name:
+                self.by_name.setdefault(base, []).append(op)
+
+    @classmethod
+    def of(cls, ops: Mapping[str, OpSpec]) -> Overloads:
+        if cls._last is None or cls._last.ops is not ops:
+            cls._last = cls(ops)
+        return cls._last
+
+
 def resolve(
     callee: str,
     args: Sequence[Any],
@@ -22,8 +45,7 @@ def resolve(
     Where only the types do not fit, the first table whose argument names fit is meant: the
     library then says what it thinks of the types. Raises ProgramError when none fits.
     """
-    candidates = [ops[callee]] if callee in ops else []
-    candidates += [op for name, op in ops.items() if name.partition(".")[0] == callee != name]
+    candidates = Overloads.of(ops).by_name.get(callee, ())
     named: list[tuple[OpSpec, dict[str, Any]]] = []
     for op in candidates:
         given = bind(op.parsed, args, kwargs)

@@ -89,7 +89,10 @@ class Backend(Protocol):
         reported in `grads`. second: one vector per differentiable input, in that order; given
         too, `seconds` are the cotangents, for (each differentiable input, then each non-None
         output cotangent), of the map from these to `grads`, contracted with `second`.
-        Time spent inside the library is added to `library_s`.
+        An input that the operation writes to is, when it is differentiable, a copy of a leaf.
+        Cotangents are cast to the dtype that the library gave its output; complex ones follow
+        torch's convention everywhere. Time spent inside the library is added to `library_s`.
+        Raises NotExpressible, and UnmappedError for an exception on no list.
         """
         ...
 

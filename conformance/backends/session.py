@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from conformance.backends.calls import Overloads
 from conformance.backends.errors import ErrorTable
 from conformance.backends.protocol import Backend, MissingCapability
 from conformance.observation import Raised, StepObs, TensorObs, Trace
@@ -170,9 +171,9 @@ def run_program(
 
 def check_names(program: Program, ops: Mapping[str, OpSpec]) -> None:
     """Raises ProgramError for an unknown callee or a variable used before it is assigned."""
-    bases = {name.partition(".")[0] for name in ops}
+    operations = Overloads.of(ops).by_name
     for callee in _callees(program):
-        if callee not in VERBS and callee not in ops and callee not in bases:
+        if callee not in VERBS and callee not in operations:
             raise ProgramError(f"no verb and no operation is called {callee!r}")
     assigned: set[str] = set()
     for step in program.steps:
