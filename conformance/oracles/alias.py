@@ -42,14 +42,16 @@ def view_or_copy(ctx: Context, sample: Sample) -> dict[str, Any] | None:
         return None
     want = expected.aliases if ctx.op.parsed.is_view else (None,) * len(expected.aliases)
     observed, promised = _kind(seen.aliases), _kind(want)
+    operands = [operand for _, operand in sample.case.operands()]
+    layouts = {operand.layout for operand in operands} - {"contiguous"}
     verdict = Verdict.CONFORMS if seen.aliases == tuple(want) else Verdict.DIVERGES
     return {
         "kind": "alias",
         "backend": ctx.backend.name,
         "op": ctx.op.name,
         "call": invocation(ctx.op, sample.case),
-        "shapes": [list(operand.data.shape) for _, operand in sample.case.operands()],
-        "layout": sample.case.layout,
+        "shapes": [list(operand.data.shape) for operand in operands],
+        "layout": " ".join(sorted(layouts)) or "contiguous",
         "expected": promised,
         "observed": observed,
         "verdict": str(verdict),

@@ -12,13 +12,14 @@ function ratioPlot(rows, describe) {
   // Text keeps its size: a narrow window gets a narrower plot, not a smaller one.
   const width = Math.max(300, Math.min(860, document.getElementById("view").clientWidth));
   const left = 14 + 6.7 * Math.max(...rows.map((r) => r.label.length)), right = 26;
-  const row = 20, top = 26, height = top + rows.length * row + 18;
+  const lanes = [...new Set(rows.flatMap((r) => r.points.map((p) => p.place)))].sort((a, b) => a - b);
+  const row = 16 + 5 * Math.min(lanes.length, 6), top = 26, height = top + rows.length * row + 18;
   const finite = rows.flatMap((r) => r.points.map((p) => p.x)).filter((x) => x > 0 && Number.isFinite(x));
   // Beyond a thousand times the bound, and below a ten-thousandth of it, how far no longer matters.
   const lo = Math.max(-4, Math.floor(Math.log10(Math.min(0.1, ...finite))));
   const hi = Math.min(3, Math.max(1, Math.ceil(Math.log10(Math.max(1, ...finite)))));
   const beyond = rows.some((r) => r.points.some((p) => p.x > 10 ** hi));
-  const zero = left + 14, start = left + 40, end = width - right - (beyond ? 34 : 0);
+  const zero = left + 14, start = left + 40, end = width - right - (beyond ? 48 : 0);
   const at = (x) => {
     if (x === 0) return zero;
     if (!(x <= 10 ** hi)) return width - right;
@@ -44,8 +45,9 @@ function ratioPlot(rows, describe) {
     svg.append(r.href ? h("a", { href: r.href }, label) : label,
       h("line.span", { x1: zero, x2: Math.max(...r.points.map((p) => at(p.x))), y1: y, y2: y }));
     for (const p of r.points) {
-      const x = at(p.x), kind = p.over ? "over" : "in";
-      const shape = dotShape(p.place, x, y, kind);
+      // Backends lie a little apart, so that equal errors do not hide each other.
+      const x = at(p.x), off = 5 * (lanes.indexOf(p.place) - (lanes.length - 1) / 2), kind = p.over ? "over" : "in";
+      const shape = dotShape(p.place, x, y + off, kind);
       shape.append(h("title", null, p.title));
       svg.append(shape);
     }

@@ -50,6 +50,12 @@ function scenarioView(host, name) {
     host.append(section("Claims", "at the end", table(["Of", "Claim"], lineless.map(([key, text]) =>
       [h("code", null, key), h("code", null, text)]))));
   }
+  if (s.divergence?.length) {
+    host.append(section("Differences", "documented", table(["Backend", "Instead", "Stance", "Why"], s.divergence.map((d) => [
+      h("span.mono", null, d.backend),
+      Object.entries(d.claims).map(([key, text]) => h("div", null, h("code", null, `${key} ${text}`))),
+      d.stance, h("span.wrap", null, d.why, " ", d.source && out(d.source, "source"))]))));
+  }
   const rows = rowsOfOp.get(op) ?? [];
   host.append(section("Answers", null, table(["Backend", "Verdict", "Oracle", "dtypes", "Compared", "Why"], rows.map((i) => [
     h("span.mono", null, T.backend[C.backend[i]]), word(T.verdict[C.verdict[i]]), T.oracle[C.oracle[i]], dtypesText[C.dtypes[i]],
@@ -76,7 +82,7 @@ function programTable(s) {
       const claim = s.claims?.[String(line)];
       return h("tr", null, h("th.ln", { scope: "row" }, String(line)), h("td.src", null, text),
         Object.keys(s.claims ?? {}).some((k) => /^\d+$/.test(k)) && (claim ? h("td.claimed", null, claim) : h("td")),
-        shown.map((b) => h("td.saw", null, sawNode(at(b, line)))));
+        shown.map((b) => h("td.saw", null, [sawNode(at(b, line))].flat())));
     }))));
 }
 
@@ -88,7 +94,10 @@ function sawNode(entry) {
       raised.message && h("div.fine.wrap", null, short(`${raised.type ? `${raised.type}: ` : ""}${raised.message}`, 220)));
   }
   const seen = entry.observed;
+  const warned = (entry.warnings ?? []).map((kind) => h("div", null, h("span.raised", null, `warns ${kind}`)));
   if (seen === null || seen === undefined) return h("span.soft", null, "ok");
   if (typeof seen !== "object" || isFloat(seen) || Array.isArray(seen)) return plain(seen);
-  return Object.entries(seen).map(([key, v]) => h("div", null, h("span.soft", null, `${key} `), plain(v)));
+  const rows = Object.entries(seen).map(([key, v]) =>
+    h("div", null, h("span.soft", null, `${key} `), v === null ? "None" : plain(v)));
+  return warned.length || rows.length ? [...warned, ...rows] : h("span.soft", null, "ok");
 }
