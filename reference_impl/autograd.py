@@ -110,7 +110,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if materialize_grads and allow_unused is False:
         raise ArgumentValue("Expected allow_unused to be True or not passed when "
                             "materialize_grads=True, but got: allow_unused=False.")
-    outputs, inputs, cts = _many(outputs), _many(inputs), _many(grad_outputs)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    outputs, cts = _many(outputs), _many(grad_outputs)
     if not inputs:
         raise ArgumentValue("grad requires non-empty inputs.")
     roots, seeds = _roots(outputs, cts)

@@ -190,7 +190,7 @@ def elementwise_stride(size, operands):
     out, step = [0] * ndim, 1
     for d in order:
         out[d] = step
-        step *= max(size[d], 1)
+        step *= size[d]
     return tuple(out)
 
 

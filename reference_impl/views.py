@@ -4,6 +4,7 @@ memory and history is viewing.py's work. Functions made of them are in shapes.py
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from reference_impl import dtypes as dt
 from reference_impl.errors import (
     Argument,
     DimCount,
@@ -19,6 +20,7 @@ from reference_impl.geometry import (
     Geometry,
     contiguous_stride,
     infer_size,
+    may_self_overlap,
     numel,
     view_stride,
     wrap_dim,
@@ -98,6 +100,8 @@ def expanded(g, size, *, implicit=False):
             f"expand(torch.FloatTensor{{{shape_text(g.size)}}}, size={shape_text(size)}): the "
             f"number of sizes provided ({len(size)}) must be greater or equal to the number of "
             f"dimensions in the tensor ({g.ndim})")
+    if g.ndim == 0 and min(size, default=0) >= 0:
+        return size, (0,) * len(size), g.offset
     new_size, new_stride = list(size), [0] * len(size)
     for i in range(len(size) - 1, -1, -1):
         n = size[i]
@@ -268,17 +272,23 @@ def addresses(size, stride, offset):
 
 
 def strided_vjp(ct, ins, y, size, stride, storage_offset):
-    """Through the storage: cotangents of elements at one address are added, and the sum is shared
-    evenly among the elements of the input that lie there."""
+    """Through a storage of cotangents: those of elements at one address are added up, and the sum
+    is shared evenly among the elements of the input that lie there."""
+    from reference_impl.creation import zeros
     x = ins[0]
     offset = x._offset if storage_offset is None else storage_offset
     source = addresses(x._size, x._stride, x._offset)
     target = addresses(size, stride, offset)
-    length = int(max(source.max(initial=-1), target.max(initial=-1))) + 1
-    whole = call("_scatter_positions", ct, target, (length,))
-    count = np.bincount(source.reshape(-1), minlength=length)
-    got = call("_gather_positions", whole, source)
-    return [got / call("from_array", count[source], ct.dtype) if (count > 1).any() else got]
+    whole = zeros(int(max(source.max(initial=-1), target.max(initial=-1))) + 1, dtype=ct.dtype)
+    if may_self_overlap(size, stride):
+        places = call("from_array", target.reshape(-1), dt.int64)
+        whole.index_put_((places,), ct.reshape(-1), True)
+    elif target.size:
+        whole.as_strided(size, stride, offset).copy_(ct)
+    if may_self_overlap(x._size, x._stride):
+        count = np.bincount(source.reshape(-1), minlength=whole.numel()).clip(1)
+        whole.div_(call("from_array", count, ct.dtype))
+    return [whole.as_strided(x._size, x._stride, x._offset)]
 
 
 def unfold_vjp(ct, ins, y, dimension, size, step):
