@@ -185,12 +185,15 @@ def inplace(ctx: Context, case: Case) -> Iterator[Probe]:
     lines = Lines(ctx, case)
     if not lines.chosen:
         return
+    several = op.parsed.is_view and any(r.is_tensor_list for r in op.parsed.returns)
     targets = [n for n, o in case.operands() if o.differentiable and "." not in n]
     for name in targets:
         x = variable(name)
         body = [*lines.inputs, f"c = clone({x})", lines.call("y", {name: "c"})]
         body += ["mul_(c, 2.0)", lines.backward("y")]
         kind = "saved_tensor_modified" if _keeps(lines, name) else ""
+        if several:  # one of several views does not follow a write to what they are views of
+            kind = "view_written_in_place"
         yield Probe(f"{name} overwritten", "\n".join(body), {len(body): kind})
     if op.parsed.is_view:
         return  # a write to a view's result is the alias scenarios' and random programs' field
