@@ -19,7 +19,9 @@ const oracles = Object.keys(core.vocabulary.oracles).filter((o) => T.oracle.incl
 // Backends in the run's order; an answer may name one that never started.
 const backends = core.backends.map((b) => b.name);
 for (const name of T.backend) if (!backends.includes(name)) backends.push(name);
-const sevOfVerdict = T.verdict.map((v) => severity.get(v) ?? 0);
+// A cell shows the worst of what was asked: one dtype that does not apply hides no other's answer.
+const UNASKED = new Set(["NOT_APPLICABLE", "NOT_RUN"]);
+const sevOfVerdict = T.verdict.map((v) => (severity.get(v) ?? 0) + (UNASKED.has(v) ? 100 : 0));
 
 const rowsOfOp = new Map(T.op.map((name) => [name, []]));
 for (let i = 0; i < size; i++) rowsOfOp.get(T.op[C.op[i]]).push(i);
