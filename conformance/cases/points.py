@@ -340,8 +340,8 @@ def _scalar(a: np.ndarray) -> bool:
 DECLARED = (
     "repeated_index", "outside_index", "outside_dim", "repeated_dim", "other_rank",
     "legacy_empty", "broadcast_mask", "integer_mask", "cut_scalar", "inferred_size", "wide_dim",
-    "past_the_end", "flattened", "constant", "degenerate", "ill_conditioned", "singular",
-    "weak_scalar", "narrow_scalar", "accumulated",
+    "past_the_end", "flattened", "other_dtype", "mixed_dtypes", "constant", "degenerate",
+    "ill_conditioned", "singular", "weak_scalar", "narrow_scalar", "accumulated",
 )  # fmt: skip
 
 PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {

@@ -210,6 +210,37 @@ def zero_dim_unrounded(p: Prediction) -> np.ndarray:
 
 
 @rule
+def result_over_input(p: Prediction) -> np.ndarray:
+    """A factor's cotangent as ct * y / x, where no element of the whole tensor is zero."""
+    x, args = p.operand("self"), p.sample.case.args
+    if (x == 0).any():
+        return p.norm
+
+    def back(a: Any) -> np.ndarray:
+        wide = np.asarray(a).astype(x.dtype)
+        return wide if args.get("keepdim") or not x.ndim else np.expand_dims(wide, args["dim"])
+
+    with np.errstate(all="ignore"):
+        found = back(p.sample.cotangents[0]) * (back(p.sample.expected.outputs[0]) / x).conj()
+    return as_dtype(found, p.comparison.observed)
+
+
+@rule
+def real_part_only(p: Prediction) -> np.ndarray:
+    """Complex numbers count by their real parts."""
+    return p.again(lambda name, a: a.real.astype(a.dtype))
+
+
+@rule
+def negative_freedom(p: Prediction) -> np.ndarray:
+    """2 ct (x - mean) / (n - correction) of a whole vector, although the value uses max(0, ...)."""
+    x, freedom = p.operand("self"), p.operand("self").size - p.sample.case.args["correction"]
+    with np.errstate(all="ignore"):
+        ct = np.asarray(p.sample.cotangents[0]).astype(x.real.dtype)
+        return as_dtype(ct * (2 * (x - x.mean()) / freedom), p.comparison.observed)
+
+
+@rule
 def early_overflow(p: Prediction) -> np.ndarray:
     """An infinity of the right sign, although the result could be represented."""
     return np.copysign(np.inf, p.norm).astype(p.norm.dtype)
