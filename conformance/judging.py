@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from conformance.accuracy.formats import real_format
 from conformance.findings import finding, groups, points_of, smallest
 from conformance.oracles import divergences
 from conformance.oracles.base import Comparison, Context
@@ -45,6 +47,8 @@ class Question:
     verdicts: set[Verdict] = field(default_factory=set)
     causes: dict[tuple[str, str, str], list[Any]] = field(default_factory=dict)
     tallies: dict[int, Tally] = field(default_factory=dict)
+    open: int = 0
+    extremal: tuple[Comparison, int] | None = None
     why: str = ""
 
 
@@ -94,6 +98,8 @@ class Collector:
         left = np.asarray(c.over)
         for number, entry in entries:
             left = self._apply(q, number, entry, c, left)
+        if left.any() and not c.is_fact and not c.category:
+            left = self._extremal(q, c, left)
         if left.any():
             q.verdicts.add(Verdict.DIVERGES)
             self._note(q, c, left)
@@ -132,6 +138,34 @@ class Collector:
         tally.norm += int((predicted & ~seen & ~np.asarray(c.over)).sum())
         if explained.any() and tally.example is None:
             tally.example = (c, int(np.flatnonzero(explained.reshape(-1))[0]), by_rule)
+        return left & ~explained
+
+    def _extremal(self, q: Question, c: Comparison, left: np.ndarray) -> np.ndarray:
+        """Elements where an intermediate result leaves the range of the dtype: UNSPECIFIED.
+
+        No norm promises a result whose intermediate results overflow or vanish (PyTorch's notes
+        on numerical accuracy, "Extremal values", say so outright). It is a prediction all the
+        same: inputs are finite, the norm's own formula, rounded step by step in the dtype, gives
+        nan, an infinity or zero (or loses digits to the subnormal range), and the library shows
+        just that. Returns what is left to explain.
+        """
+        if c.observed.dtype.kind in "biu":
+            return left
+        masks = points_of(self.ctx, c, ("nan", "inf", "huge"))
+        eligible = left & ~masks["nan"] & (~masks["inf"] | masks["huge"])
+        if not eligible.any():
+            return left
+        native = np.asarray(divergences.formula_in_dtype(divergences.Prediction(self.ctx, c)))
+        fmt = real_format(c.sample.expected.common)
+        with np.errstate(all="ignore"):
+            lost = ~np.isfinite(native) | (native == 0) | (np.abs(c.expected) < 4 * fmt.tiny)
+            same = (native == c.observed) | (~np.isfinite(native) & ~np.isfinite(c.observed))
+        explained = eligible & lost & (same | self._agrees(c, native, c.observed))
+        if explained.any():
+            q.open += int(explained.sum())
+            q.verdicts.add(Verdict.UNSPECIFIED)
+            if q.extremal is None:
+                q.extremal = (c, int(np.flatnonzero(explained.reshape(-1))[0]))
         return left & ~explained
 
     def _agrees(self, c: Comparison, want: Any, got: Any) -> np.ndarray:
@@ -174,6 +208,7 @@ class Collector:
         for oracle, q in self.questions.items():
             findings += self._divergence_findings(oracle, q)
             findings += self._cause_findings(q)
+            findings += self._open_findings(oracle, q)
             verdict = self._verdict(q)
             answers.append(
                 Answer(
@@ -211,6 +246,22 @@ class Collector:
                 )
             )  # fmt: skip
         return found
+
+    def _open_findings(self, oracle: str, q: Question) -> list[Finding]:
+        if q.extremal is None:
+            return []
+        q.why = q.why or f"{q.open} elements whose intermediate results leave the dtype's range"
+        c, place = q.extremal
+        reduced, where = smallest(
+            self.ctx, c, place, lambda case, cts, o=oracle: self.again(o, case, cts)
+        )
+        found = finding(
+            self.ctx, reduced, where, verdict=Verdict.UNSPECIFIED, category="extremal values",
+            point="", count=q.open, rule="formula_in_dtype",
+        )  # fmt: skip
+        why = "an intermediate result leaves the range of the dtype; no norm promises the rest"
+        source = "https://docs.pytorch.org/docs/2.13/notes/numerical_accuracy.html#extremal-values"
+        return [msgspec.structs.replace(found, stance="unspecified", why=why, source=source)]
 
     def _divergence_findings(self, oracle: str, q: Question) -> list[Finding]:
         found = []
