@@ -82,16 +82,32 @@ def test_the_reference_bears_out_every_claim(group, reference):
 
 def test_torch_shows_what_the_scenarios_say(reference):
     pytest.importorskip("torch")
-    from conformance.backends.registry import open_backend
+    from conformance.backends.torch_backend import TorchBackend
 
-    torch = open_backend("torch")
-    for made in SPECS.scenarios.values():
-        answer = run_scenario(made, torch, reference, SPECS.ops).answers[0]
-        if answer.verdict is Verdict.NOT_APPLICABLE:
-            assert made.group == "jax_functional", made.name
-        else:
-            assert not answer.verdict.fails_gate, answer.why
-            assert answer.compared > 0
+    theirs = [s for s in SPECS.scenarios.values() if s.group != "jax_functional"]
+    answers = answers_of(TorchBackend("torch"), reference, theirs)
+    assert set(answers.values()) == {Verdict.CONFORMS}
+
+
+def test_jax_shows_what_it_documents_of_itself(reference, tmp_path):
+    pytest.importorskip("jax")
+    from conformance.backends.jax_backend import JaxBackend
+
+    own = [s for s in SPECS.scenarios.values() if s.group == "jax_functional"]
+    differing = [s for s in SPECS.scenarios.values() if s.divergence]
+    answers = answers_of(JaxBackend("jax", cache=tmp_path), reference, own + differing)
+    assert {answers[s.name] for s in own} == {Verdict.CONFORMS}
+    assert {answers[s.name] for s in differing} == {Verdict.KNOWN_DIVERGENCE}
+
+
+def answers_of(backend, reference, scenarios):
+    """scenario name -> verdict; fails at the first that fails the gate."""
+    found = {}
+    for made in scenarios:
+        answer = run_scenario(made, backend, reference, SPECS.ops).answers[0]
+        assert not answer.verdict.fails_gate, answer.why
+        found[made.name] = answer.verdict
+    return found
 
 
 def test_there_are_enough_scenarios_of_every_kind():
