@@ -25,6 +25,7 @@ PRIMARY = (
     "half_way", "int_min", "int_max", "zero_product", "outside_index",
     "outside_dim", "repeated_dim", "other_rank", "integer_mask", "broadcast_mask", "cut_scalar",
     "legacy_empty", "inferred_size", "wide_dim", "past_the_end", "flattened", "repeated_index",
+    "other_dtype", "mixed_dtypes", "constant", "degenerate",
     "ill_conditioned", "nan", "inf", "subnormal", "overflow", "signed_zero", "huge", "tiny",
     "negative_divisor",
     "beyond_bound", "one", "integral", "negative", "empty", "zero_dim", "weak_scalar",
@@ -190,9 +191,12 @@ def finding(
     )  # fmt: skip
     digest = hashlib.sha256(cause.encode()).hexdigest()[:4]
     operand = "" if sample.program else _words_of_inputs(ctx, sample, where, shape)
-    with_grad = comparison.what.split(".")[0] in ("ct", "second", "backward")
+    kind = comparison.what.split(".")[0]
     text = sample.program or program_text(
-        ctx.op, sample.case, sample.cotangents if with_grad else None
+        ctx.op,
+        sample.case,
+        sample.cotangents if kind in ("ct", "second", "backward") else None,
+        sample.second if kind == "second" else None,
     )
     layout = "" if sample.case.layout == "contiguous" else f" [{sample.case.layout}]"
     message = (

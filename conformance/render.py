@@ -94,25 +94,61 @@ def cotangent(ct: np.ndarray) -> str:
 
 
 def program_text(
-    op: OpSpec, case: Case, cotangents: list[np.ndarray | None] | None = None
+    op: OpSpec,
+    case: Case,
+    cotangents: list[np.ndarray | None] | None = None,
+    second: list[np.ndarray | None] | None = None,
 ) -> str:
     """The case as a program; with cotangents it ends in `backward`.
 
-    Several outputs are unpacked as y_0, y_1, …; each with a cotangent gets its backward.
+    Several outputs are unpacked as y_0, y_1, …; each with a cotangent gets its backward. With
+    second, it ends in the derivative of the vjp: `second_x`, …, `second_ct`. An in-place
+    operation with cotangents writes to a copy `c` of its leaf.
     """
     lines = inputs_of(case, leaf=cotangents is not None)
+    renamed = {}
+    if cotangents is not None:
+        for name, operand in case.operands():
+            if name in op.parsed.mutates and operand.differentiable:
+                lines.append(f"c = clone({variable(name)})")
+                renamed[name] = "c"
     outs = len(cotangents) if cotangents is not None else 1
-    if cotangents is None:
-        lines.append(f"y = {invocation(op, case)}")
-    elif outs == 1:
-        lines.append(f"y = {invocation(op, case)}")
-        if cotangents[0] is not None:
-            lines.append(f"backward(y, {cotangent(cotangents[0])})")
-    else:
-        names = [f"y_{i}" for i in range(outs)]
-        lines.append(f"{', '.join(names)} = {invocation(op, case)}")
-        chosen = [(n, c) for n, c in zip(names, cotangents, strict=True) if c is not None]
-        for place, (name, ct) in enumerate(chosen):
-            keep = ", retain_graph=True" if place < len(chosen) - 1 else ""
-            lines.append(f"backward({name}, {cotangent(ct)}{keep})")
+    names = ["y"] if outs == 1 else [f"y_{i}" for i in range(outs)]
+    lines.append(f"{', '.join(names)} = {invocation(op, case, renamed)}")
+    chosen = [(n, c) for n, c in zip(names, cotangents or [None], strict=True) if c is not None]
+    if second is not None and chosen:
+        return "\n".join([*lines, *_second(case, chosen, second)])
+    for place, (name, ct) in enumerate(chosen):
+        keep = ", retain_graph=True" if place < len(chosen) - 1 else ""
+        lines.append(f"backward({name}, {cotangent(ct)}{keep})")
     return "\n".join(lines)
+
+
+def _second(
+    case: Case, chosen: list[tuple[str, np.ndarray]], second: list[np.ndarray | None]
+) -> list[str]:
+    """Reverse over reverse: the cotangents of inputs and of `ct`, contracted with `second`."""
+    cts = ["ct"] if len(chosen) == 1 else [f"ct{i}" for i in range(len(chosen))]
+    lines = [
+        f"{name} = {maker(Operand(ct, differentiable=True), leaf=True)}"
+        for name, (_, ct) in zip(cts, chosen, strict=True)
+    ]
+    inputs = [variable(name) for name, _ in case.differentiable()]
+    outputs = ", ".join(name for name, _ in chosen)
+    grads = [f"g_{name}" for name in inputs]
+    lines.append(
+        f"{_targets(grads)} = grad([{outputs}], [{', '.join(inputs)}], [{', '.join(cts)}], "
+        "create_graph=True, allow_unused=True)"
+    )
+    pairs = [(g, v) for g, v in zip(grads, second, strict=True) if v is not None]
+    slots = [*inputs, *cts]
+    lines.append(
+        f"{_targets([f'second_{name}' for name in slots])} = "
+        f"grad([{', '.join(g for g, _ in pairs)}], [{', '.join(slots)}], "
+        f"[{', '.join(cotangent(v) for _, v in pairs)}], allow_unused=True)"
+    )
+    return lines
+
+
+def _targets(names: list[str]) -> str:
+    return f"({names[0]},)" if len(names) == 1 else ", ".join(names)

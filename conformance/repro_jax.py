@@ -87,6 +87,8 @@ def lines(writer: JaxWriter, program: Program, last: int) -> tuple[list[str], li
     steps = [step for step in program.steps if step.line <= last]
     if any(step.guards for step in steps):
         raise ReproError("jax has no no_grad")
+    if any(step.callee == "grad" for step in steps):
+        return _second_order(writer, steps), []
     backwards = [step for step in steps if step.callee == "backward"]
     if not backwards:
         return [_line(writer, step) for step in steps], []
@@ -107,10 +109,48 @@ def lines(writer: JaxWriter, program: Program, last: int) -> tuple[list[str], li
     out += ["@jax.jit", f"def vjp(ct, {names}):"]
     out.append(f"    return jax.vjp(f, {names})[1](ct)")
     out.append(f"{', '.join(results)} = f({names})")
+    if _is_complex(inputs):  # torch's convention, see conformance.backends.jax_backend
+        cts = [f"jnp.conj({ct})" for ct in cts]
     ct = cts[0] if single else f"({', '.join(cts)})"
     grads = ", ".join(f"{leaf}_grad" for leaf in leaves)
     out.append(f"{grads}{tail} = vjp({ct}, {names})")
     return out, leaves
+
+
+def _second_order(writer: JaxWriter, steps: list[Step]) -> list[str]:
+    """`grad` of results, then `grad` of those: the vjp of the vjp, as one jitted function."""
+    *before, first, last = steps
+    if first.callee != "grad" or last.callee != "grad":
+        raise ReproError("grad in the middle of a program has no form in jax")
+    results, leaves, cts = ([name.id for name in part] for part in first.call.args)
+    given = dict(zip((name.id for name in last.call.args[0]), last.call.args[2], strict=True))
+    vectors = [
+        writer.value(given[g]) if g in given else f"jnp.zeros_like({x})"
+        for g, x in zip(first.targets, leaves, strict=True)
+    ]
+    inputs = [step for step in before if _is_input(step)]
+    body = [step for step in before if step not in inputs]
+    names = ", ".join(leaves)
+    if _is_complex(inputs):
+        raise ReproError("second derivatives of complex inputs are not written as a script")
+    ct = cts[0] if len(cts) == 1 else f"({', '.join(cts)})"
+    given_cts = ", ".join(cts)
+    return [
+        *[_line(writer, step) for step in inputs],
+        f"def f({names}):",
+        *[f"    {_line(writer, step)}" for step in body],
+        f"    return {', '.join(results)}",
+        f"def first({names}, {given_cts}):",
+        f"    return jax.vjp(f, {names})[1]({ct})",
+        "@jax.jit",
+        f"def second(vectors, {names}, {given_cts}):",
+        f"    return jax.vjp(first, {names}, {given_cts})[1](vectors)",
+        f"{', '.join(last.targets)} = second(({', '.join(vectors)},), {names}, {given_cts})",
+    ]
+
+
+def _is_complex(inputs: list[Step]) -> bool:
+    return any("complex" in str(step.call.kwargs.get("dtype")) for step in inputs)
 
 
 def _is_input(step: Step) -> bool:
