@@ -232,12 +232,48 @@ def real_part_only(p: Prediction) -> np.ndarray:
 
 
 @rule
+def complex_diagonal(p: Prediction) -> np.ndarray:
+    """Cholesky: only what is off the diagonal of Lᴴ ct is made Hermitian, the diagonal is kept."""
+    low, ct = p.sample.expected.outputs[0], p.sample.cotangents[0]
+    low, ct = np.asarray(low, np.complex128), np.asarray(ct, np.complex128)
+
+    def adjoint(a: np.ndarray) -> np.ndarray:
+        return np.swapaxes(a, -1, -2).conj()
+
+    if p.sample.case.args.get("upper"):
+        low, ct = adjoint(low), adjoint(ct)
+    product = adjoint(low) @ ct
+    below = np.tril(product, -1)
+    middle = (below + adjoint(below) + product * np.eye(low.shape[-1])) / 2
+    left = np.linalg.solve(adjoint(low), middle)
+    return as_dtype(adjoint(np.linalg.solve(adjoint(low), adjoint(left))), p.comparison.observed)
+
+
+@rule
 def negative_freedom(p: Prediction) -> np.ndarray:
     """2 ct (x - mean) / (n - correction) of a whole vector, although the value uses max(0, ...)."""
     x, freedom = p.operand("self"), p.operand("self").size - p.sample.case.args["correction"]
     with np.errstate(all="ignore"):
         ct = np.asarray(p.sample.cotangents[0]).astype(x.real.dtype)
         return as_dtype(ct * (2 * (x - x.mean()) / freedom), p.comparison.observed)
+
+
+@rule
+def slope_by_comparison(p: Prediction) -> np.ndarray:
+    """The cotangent of |x| is ct where x >= 0 and -ct elsewhere, at 0 and nan too."""
+    ct = np.asarray(p.sample.cotangents[0]).astype(p.norm.dtype)
+    return as_dtype(np.where(p.operand("self") >= 0, ct, -ct), p.comparison.observed)
+
+
+@rule
+def product_with_reciprocal(p: Prediction) -> np.ndarray:
+    """x / y is x times 1 / y, the reciprocal rounded to the dtype first."""
+    if not {"self", "other"} <= dict(p.sample.case.operands()).keys():
+        return p.norm  # a Python number is no tensor to be inverted
+    x, y = p.operand("self"), p.operand("other")
+    with np.errstate(all="ignore"):
+        inverse = (1 / y).astype(np_dtype(p.sample.expected.common)).astype(x.dtype)
+        return as_dtype(x * inverse, p.comparison.observed)
 
 
 @rule
