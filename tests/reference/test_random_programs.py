@@ -9,10 +9,9 @@ from random_programs import compare, program
 
 torch = pytest.importorskip("torch")
 
-# Seeds where the two differ, each for a reason that is known and is not a matter of values, shapes,
-# gradients or refusals: whether a gradient that came out of as_strided is itself a view, and the
-# version and strides of gradients without elements.
-KNOWN = {25, 115, 184, 191, 335, 787}
+# Seeds where the two differ in what neither documents: the strides or the version of a result
+# without elements, and when a view of unbind that lost its history refuses to be cast to int64.
+KNOWN = {53, 295, 335, 528}
 
 
 @pytest.mark.parametrize("start", range(0, 600, 50))
