@@ -20,7 +20,6 @@ from reference_impl.geometry import (
     Geometry,
     contiguous_stride,
     infer_size,
-    may_self_overlap,
     numel,
     view_stride,
     wrap_dim,
@@ -271,6 +270,11 @@ def addresses(size, stride, offset):
     return out
 
 
+def repeats(places):
+    """Whether an address occurs twice. (Strides alone tell it of ordinary views only.)"""
+    return np.unique(places).size < places.size
+
+
 def strided_vjp(ct, ins, y, size, stride, storage_offset):
     """Through a storage of cotangents: those of elements at one address are added up, and the sum
     is shared evenly among the elements of the input that lie there."""
@@ -280,12 +284,12 @@ def strided_vjp(ct, ins, y, size, stride, storage_offset):
     source = addresses(x._size, x._stride, x._offset)
     target = addresses(size, stride, offset)
     whole = zeros(int(max(source.max(initial=-1), target.max(initial=-1))) + 1, dtype=ct.dtype)
-    if may_self_overlap(size, stride):
+    if repeats(target):
         places = call("from_array", target.reshape(-1), dt.int64)
         whole.index_put_((places,), ct.reshape(-1), True)
     elif target.size:
         whole.as_strided(size, stride, offset).copy_(ct)
-    if may_self_overlap(x._size, x._stride):
+    if repeats(source):
         count = np.bincount(source.reshape(-1), minlength=whole.numel()).clip(1)
         whole.div_(call("from_array", count, ct.dtype))
     return [whole.as_strided(x._size, x._stride, x._offset)]
