@@ -17,7 +17,7 @@ from conformance.backends.protocol import Backend, UnmappedError
 from conformance.backends.session import run_program
 from conformance.loading import load_specs
 from conformance.observation import StepObs, Trace
-from conformance.oracles.claims import Claim, Judgement, judge, parse_claim
+from conformance.oracles.claims import Claim, judge, parse_claim
 from conformance.oracles.traces import (
     Compared,
     Difference,
@@ -156,6 +156,7 @@ def _judge(
         if (d.line, d.observable) not in covered and not _is_open(d, scenario)
     ]
     wrong += [_Wrong(d.line, d.observable, d.observed, d.expected, False) for d in found]
+    differs = any((d.line, d.observable) in covered for d in facts.differences)
     failed, more = _hold_to_account(overrides, seen, backend.capabilities)
     compared += facts.compared + more
     answer = {
@@ -168,11 +169,15 @@ def _judge(
     if not compared:
         why = "no claim can be observed on this backend"
         return ScenarioRun([Answer(**answer, verdict=Verdict.VACUOUS, why=why)], [], records)
+    if failed and not wrong and not differs:
+        stale = _stale(scenario, backend, answer, failed, predicted, seen, records)
+        if stale:
+            return stale
     if wrong or failed:
-        return _differs(scenario, backend, answer, wrong, failed, predicted, seen, records)
+        return _differs(scenario, backend, answer, [*wrong, *failed], records)
     if not predicted:
         return ScenarioRun([Answer(**answer, verdict=Verdict.CONFORMS)], [], records)
-    return _predicted(scenario, backend, answer, overrides, predicted[0], seen, records)
+    return _predicted(scenario, backend, answer, overrides, predicted[0], seen, model, records)
 
 
 def _hold_to_account(
@@ -197,30 +202,35 @@ def _covers(claim: Claim, trace: Trace) -> tuple[int, str]:
     return claim.line or last, claim.observable or "raised"
 
 
+def _stale(
+    scenario: Scenario,
+    backend: Backend,
+    answer: dict[str, Any],
+    failed: list[_Wrong],
+    predicted: list[ScenarioDivergence],
+    seen: Trace,
+    records: list[dict[str, Any]],
+) -> ScenarioRun | None:
+    """A prediction failed where nothing differs: None if the norm's own claims fail as well."""
+    own = {k: scenario.claims[k] for d in predicted for k in d.claims if k in scenario.claims}
+    broken, _ = _hold_to_account(own, seen, backend.capabilities)
+    if broken:
+        return None
+    why = f"predicted {_claims_text(predicted)}, which no longer happens"
+    verdict = Verdict.STALE_DIVERGENCE
+    finding = _finding(scenario, backend, verdict, failed, why, predicted[0])
+    return ScenarioRun([Answer(**answer, verdict=verdict, why=why)], [finding], records)
+
+
 def _differs(
     scenario: Scenario,
     backend: Backend,
     answer: dict[str, Any],
     wrong: list[_Wrong],
-    failed: list[_Wrong],
-    predicted: list[ScenarioDivergence],
-    seen: Trace,
     records: list[dict[str, Any]],
 ) -> ScenarioRun:
-    """Outside the norm; or, where a prediction failed and the norm holds after all, stale."""
-    if failed and not wrong:
-        as_the_norm_says, _ = _hold_to_account(
-            {k: scenario.claims[k] for d in predicted for k in d.claims if k in scenario.claims},
-            seen,
-            backend.capabilities,
-        )
-        if not as_the_norm_says:
-            why = f"predicted {_claims_text(predicted)}, but the norm's own claim holds"
-            finding = _finding(scenario, backend, Verdict.STALE_DIVERGENCE, failed, why, predicted[0])
-            return ScenarioRun(
-                [Answer(**answer, verdict=Verdict.STALE_DIVERGENCE, why=why)], [finding], records
-            )
-    wrong = sorted([*wrong, *failed], key=lambda w: (w.line, not w.norm))
+    """Outside the norm, and nothing documented explains it."""
+    wrong = sorted(wrong, key=lambda w: (w.line, not w.norm))
     finding = _finding(scenario, backend, Verdict.DIVERGES, wrong, "", None)
     return ScenarioRun(
         [Answer(**answer, verdict=Verdict.DIVERGES, why=finding.message)], [finding], records
@@ -234,6 +244,7 @@ def _predicted(
     overrides: Mapping[str, str],
     divergence: ScenarioDivergence,
     seen: Trace,
+    model: Trace | None,
     records: list[dict[str, Any]],
 ) -> ScenarioRun:
     verdict = Verdict.KNOWN_DIVERGENCE
@@ -241,11 +252,13 @@ def _predicted(
         verdict = Verdict.UNSPECIFIED
     facts = []
     for key, text in overrides.items():
-        judged: Judgement = judge(parse_claim(key, text), seen, backend.capabilities)
-        expected = scenario.claims.get(key, "what the reference shows")
-        facts.append(
-            _Wrong(judged.line, judged.claim.observable or "raised", judged.observed, expected, True)
-        )
+        claim = parse_claim(key, text)
+        judged = judge(claim, seen, backend.capabilities)
+        expected: Any = scenario.claims.get(key, "the norm's")
+        if model:
+            expected = judge(claim, model, backend.capabilities).observed
+        name = claim.observable or "raised"
+        facts.append(_Wrong(judged.line, name, judged.observed, expected, True))
     finding = _finding(scenario, backend, verdict, facts, divergence.why, divergence)
     return ScenarioRun([Answer(**answer, verdict=verdict, why=divergence.why)], [finding], records)
 
@@ -331,10 +344,17 @@ def _finding(
 def _sentence(scenario: Scenario, wrong: _Wrong) -> str:
     """`accumulate_twice line 4: x.grad = [2.0], expected [4.0] (norm torch:…)`."""
     who = f"norm {scenario.norm}" if wrong.norm else "reference"
-    return (
-        f"{scenario.name} line {wrong.line}: {wrong.observable} = {words(wrong.observed)}, "
-        f"expected {words(wrong.expected)} ({who})"
-    )
+    what = f"{wrong.observable} = {words(wrong.observed)}"
+    expected = words(wrong.expected)
+    if wrong.observable == "raised":
+        what, expected = _deed(wrong.observed), _deed(wrong.expected)
+    return f"{scenario.name} line {wrong.line}: {what}, expected {expected} ({who})"
+
+
+def _deed(seen: Any) -> str:
+    """What a line did: `raises graph_freed`, `ok`."""
+    text = words(seen) if seen not in ("", []) else "ok"
+    return text if " " in text or text == "ok" else f"raises {text}"
 
 
 def _claims_text(predicted: list[ScenarioDivergence]) -> str:

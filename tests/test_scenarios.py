@@ -317,6 +317,18 @@ def test_something_else_than_predicted_diverges(reference):
     assert verdict_of(tripled, Fake(double_gradient), reference)[0] is Verdict.DIVERGES
 
 
+def test_another_refusal_than_predicted_is_not_taken_for_a_stale_prediction(reference):
+    divergence = msgspec.structs.replace(
+        predicted().divergence[0], claims={"7": "raises saved_tensor_modified"}
+    )
+    made = scenario(PROGRAM, CLAIMS, divergence=(divergence,))
+    other = at_step(7, lambda o: replace(o, raised=Raised("not_scalar", "E", "")))
+    verdict, run = verdict_of(made, Fake(other), reference)
+    assert verdict is Verdict.DIVERGES
+    assert "line 7: raises not_scalar, expected raises saved_tensor" in run.findings[0].message
+    assert verdict_of(made, Fake(), reference)[0] is Verdict.STALE_DIVERGENCE
+
+
 def test_a_prediction_excuses_nothing_beside_it(reference):
     def more(number, obs):
         return with_live("c", value=np.array([True, True]))(number, double_gradient(number, obs))
