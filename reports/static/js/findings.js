@@ -64,8 +64,8 @@ function findingView(host, id) {
       h("a", { href: href("findings") }, "Findings"), " / ", h("a", { href: toOp(x.op) }, bare(x.op)))),
     x.expected === null ? section("What happened", `on ${x.backend}`, valueNode(x.observed, null))
       : section("Seen and expected", x.what || null, h("div.versus", null,
-      h("div.seen", null, h("h3", null, `${x.backend} gave`), valueNode(x.observed, x.expected)),
-      h("div", null, h("h3", null, "The norm says"), valueNode(x.expected, x.observed))),
+      h("div.seen", null, h("h3", null, `${x.backend} gave`), valueNode(said(x.observed), x.expected)),
+      h("div", null, h("h3", null, "The norm says"), valueNode(said(x.expected), x.observed))),
       JSON.stringify(x.observed).includes('"bits"')
         && h("p.fine", null, "Bits: sign, exponent, fraction; the marked ones differ."),
       x.where.length > 0 && h("p.fine", null, `First difference at index [${x.where.join(", ")}].`)),

@@ -72,10 +72,10 @@ function differences(name, found, facts) {
   return h("div", null,
     rows.length > 0 && table(["Question", "Points", "Norm", ...shown], rows.map((same) => [
       `${words(same[0].oracle)}${same[0].what ? ` of ${same[0].what}` : ""}`, points(same[0].points),
-      h("span.mono", null, short(plain(same[0].expected), 40)),
+      h("span.mono", null, short(plain(said(same[0].expected)), 40)),
       ...shown.map((b) => {
         const mine = same.filter((x) => x.backend === b);
-        return mine.length ? mine.map((x) => h("div", null, h("a.mono", { href: toFinding(x.id) }, short(plain(x.observed), 40)),
+        return mine.length ? mine.map((x) => h("div", null, h("a.mono", { href: toFinding(x.id) }, short(plain(said(x.observed)), 40)),
           " ", mark(x.verdict), h("span.sr", null, words(x.verdict)))) : h("span.soft", null, "no difference seen");
       })])),
     declared.length > 0 && h("div", null, h("h3", null, "Documented"),

@@ -60,4 +60,11 @@ function plain(value) {
   return String(value);
 }
 
+// What a finding saw or expected: an error kind stands for a refusal, the empty text for none.
+function said(value) {
+  if (value === "") return "no error";
+  if (typeof value === "string" && value in core.vocabulary.error_kinds) return `raises ${value}`;
+  return value;
+}
+
 const short = (text, most = 80) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
