@@ -149,6 +149,6 @@ def test_reference_keeps_what_the_table_says(name):
 
 
 def kept(op, saves) -> dict[str, set[str]]:
-    """What is kept for each input; a result by any of its names is "result"."""
-    names = {r.name for r in op.parsed.returns}
-    return {k: {"result" if n in names else n for n in v} for k, v in saves.items() if v}
+    """What is kept for each input; a rule calls the results "result", "result.0", "result.1"."""
+    names = {r.name: f"result.{i}" for i, r in enumerate(op.parsed.returns) if r.name}
+    return {k: {names.get(n, n) for n in v} for k, v in saves.items() if v}
