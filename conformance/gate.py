@@ -102,11 +102,8 @@ def judge(store: Store, baseline: Baseline | None = None) -> Judgement:
 
 def _unexplained(answers: list[Answer], failing: list[Finding]) -> list[str]:
     """Failing answers that no finding speaks for: nothing can have accepted them."""
-    spoken = {
-        (f.op, f.oracle, f.backend, f.verdict, dtypes)
-        for f in failing
-        for dtypes in (f.dtypes, *f.more_dtypes)
-    }
+    # not by dtype: a cause is told once, by the dtype that shows it best
+    spoken = {(f.op, f.oracle, f.backend, f.verdict) for f in failing}
     whole_unit = {  # a crash or an error speaks for every oracle of its unit
         (f.op, f.backend, f.dtypes) for f in failing
         if f.verdict in (Verdict.CRASHED, Verdict.ERRORED)
@@ -115,7 +112,7 @@ def _unexplained(answers: list[Answer], failing: list[Finding]) -> list[str]:
     for a in answers:
         if not a.verdict.fails_gate:
             continue
-        if (a.op, a.oracle, a.backend, a.verdict, a.dtypes) in spoken:
+        if (a.op, a.oracle, a.backend, a.verdict) in spoken:
             continue
         if a.verdict in (Verdict.CRASHED, Verdict.ERRORED) and (
             (a.op, a.backend, a.dtypes) in whole_unit

@@ -81,6 +81,15 @@ class JaxWriter(Writer):
     def verb_to(self, x, dtype):
         return f"{self.value(x)}.astype({self.dtype(dtype)})"
 
+    def verb_vjp_of(self, op, args, kwargs):
+        names = [Name(f"v{place}") for place in range(len(args))]
+        inner = self.call(Invoke(op, tuple(names), kwargs))
+        inputs = ", ".join(name.id for name in names)
+        return f"jax.vjp(lambda {inputs}: {inner}, {', '.join(map(self.value, args))})[1]"
+
+    def verb_pull(self, pullback, ct):
+        return f"{self.value(pullback)}({self.value(ct)})"
+
 
 def lines(writer: JaxWriter, program: Program, last: int) -> tuple[list[str], list[str]]:
     """(source lines, leaves that have a `NAME_grad` afterwards)."""
@@ -94,6 +103,8 @@ def lines(writer: JaxWriter, program: Program, last: int) -> tuple[list[str], li
         return [_line(writer, step) for step in steps], []
     inputs = [step for step in steps if _is_input(step)]
     leaves = [t for step in inputs if _is_leaf(step) for t in step.targets]
+    if not leaves:
+        raise ReproError("jax has no backward of what does not depend on a leaf")
     body = [step for step in steps if step not in inputs and step not in backwards]
     if any(step.line > backwards[0].line for step in body):
         raise ReproError("steps after a backward have no form in jax")
@@ -120,8 +131,9 @@ def lines(writer: JaxWriter, program: Program, last: int) -> tuple[list[str], li
 def _second_order(writer: JaxWriter, steps: list[Step]) -> list[str]:
     """`grad` of results, then `grad` of those: the vjp of the vjp, as one jitted function."""
     *before, first, last = steps
-    if first.callee != "grad" or last.callee != "grad":
-        raise ReproError("grad in the middle of a program has no form in jax")
+    lists = all(isinstance(part, list) for step in (first, last) for part in step.call.args)
+    if {first.callee, last.callee} != {"grad"} or not lists or len(first.call.args) != 3:
+        raise ReproError("grad inside a program is not written as a script for jax")
     results, leaves, cts = ([name.id for name in part] for part in first.call.args)
     given = dict(zip((name.id for name in last.call.args[0]), last.call.args[2], strict=True))
     vectors = [
@@ -179,7 +191,9 @@ def _line(writer: JaxWriter, step: Step) -> str:
     text = writer.call(step.call)
     if not step.targets:
         return text
-    comma = "," if step.unpacks and len(step.targets) == 1 else ""
+    # a pullback of one input gives a tuple of one, which the program does not unpack
+    alone = step.callee == "pull" and len(step.targets) == 1 and not step.unpacks
+    comma = "," if alone or (step.unpacks and len(step.targets) == 1) else ""
     return f"{', '.join(step.targets)}{comma} = {text}"
 
 
