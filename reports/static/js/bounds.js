@@ -1,7 +1,7 @@
 // Worst error seen beside the largest allowed, on a logarithmic axis, with the same as a table.
 function boundRows(rows) {
   return rows.filter((i) => C.worst[i] !== null && C.allowed[i] !== null).map((i) => ({
-    oracle: T.oracle[C.oracle[i]], dtypes: dtypesText[C.dtypes[i]], backend: T.backend[C.backend[i]],
+    oracle: T.oracle[C.oracle[i]], dtypes: dtypesText[C.dtypes[i]], names: T.dtypes[C.dtypes[i]], backend: T.backend[C.backend[i]],
     worst: Number(C.worst[i]), allowed: Number(C.allowed[i]), unit: T.unit[C.unit[i]], op: T.op[C.op[i]],
     text: String(C.worst[i]),
   }));
@@ -84,8 +84,8 @@ function boundsOf(rows) {
   const groups = groupBy(found, (r) => r.oracle);
   return [shapeKey([...new Set(found.map((r) => r.backend))]),
     ...[...groups].sort(byOracle).map(([oracle, list]) => {
-      const byDtype = groupBy(list, (r) => r.dtypes);
-      return h("div", null, h("h3", null, words(oracle), h("span.soft", null, ` in ${[...new Set(list.map((r) => r.unit))].join(", ")}`)),
+      const byDtype = groupBy(list.sort((a, b) => byDtypes(a.names, b.names)), (r) => r.dtypes);
+      return h("div", null, h("h3", null, words(oracle), h("span.soft", null, `, bound: ${[...new Set(list.map((r) => r.unit))].join(", ")}`)),
         ratioPlot([...byDtype].map(([label, rs]) => ({ label, points: rs.map(dotOf) })),
           `${oracle}: worst error over allowed, per dtype and backend; the table below has the numbers`),
         h("details", null, h("summary", null, "As a table"),
