@@ -1,5 +1,6 @@
 """torch.autograd: backward and grad."""
 
+from reference_impl import function
 from reference_impl.accumulate import accumulate
 from reference_impl.creation import ones_like, zeros_like
 from reference_impl.engine import run_backward
@@ -12,11 +13,14 @@ from reference_impl.errors import (
     NotScalar,
     UnusedInput,
 )
+from reference_impl.function import Function, once_differentiable
 from reference_impl.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.graph import gradient_edge
 from reference_impl.tensor import Tensor
 
-__all__ = ["backward", "grad", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+Variable = Tensor
+__all__ = ["Function", "Variable", "backward", "enable_grad", "function", "grad",
+           "is_grad_enabled", "no_grad", "once_differentiable", "set_grad_enabled"]
 
 
 def _many(x):
