@@ -65,6 +65,7 @@ _NN = (
     ("TypeError", r"(window|rhs|lhs).*must (have|be)", "shape_mismatch"),
     ("TypeError", r"convolution requires lhs and rhs ndim|wrong number of window_dim",
      "shape_mismatch"),
+    ("ValueError", r"Invalid shapes for solve", "shape_mismatch"),
     ("ValueError", r"Size of label '\w' for operand", "shape_mismatch"),
     ("ValueError", r"expects window to have positive stride", "argument"),
 )

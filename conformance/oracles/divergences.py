@@ -143,6 +143,8 @@ def formula_in_dtype(p: Prediction) -> np.ndarray:
     Intermediate squares, products and saved results overflow or vanish although the final
     number could be represented.
     """
+    if p.comparison.is_fact:
+        return p.norm
     ctx, s = p.ctx, p.sample
     common = s.expected.common
     args = s.case.args
@@ -276,22 +278,31 @@ def product_with_reciprocal(p: Prediction) -> np.ndarray:
         return as_dtype(x * inverse, p.comparison.observed)
 
 
+def _signed(number: float, norm: Any) -> Any:
+    """`number` with the signs of `norm` (of both parts, where complex); a fact as it is."""
+    if not isinstance(norm, np.ndarray):
+        return norm
+    if norm.dtype.kind != "c":
+        return np.copysign(number, norm).astype(norm.dtype)
+    return (np.copysign(number, norm.real) + 1j * np.copysign(number, norm.imag)).astype(norm.dtype)
+
+
 @rule
 def early_overflow(p: Prediction) -> np.ndarray:
     """An infinity of the right sign, although the result could be represented."""
-    return np.copysign(np.inf, p.norm).astype(p.norm.dtype)
+    return _signed(np.inf, p.norm)
 
 
 @rule
 def vanished(p: Prediction) -> np.ndarray:
     """A zero of the right sign, although the result could be represented."""
-    return np.copysign(0.0, p.norm).astype(p.norm.dtype)
+    return _signed(0.0, p.norm)
 
 
 @rule
 def not_a_number(p: Prediction) -> np.ndarray:
     """A nan."""
-    return np.full(p.norm.shape, np.nan, dtype=p.norm.dtype)
+    return p.norm if p.comparison.is_fact else np.full(p.norm.shape, np.nan, dtype=p.norm.dtype)
 
 
 @rule
