@@ -43,7 +43,8 @@ def test_the_example_backend_is_run_and_judged(tmp_path):
     results = json.loads((out / "results.json").read_text())
     assert [b["name"] for b in results["backends"]] == ["mylib"]
     verdicts = {a["verdict"] for a in results["answers"]}
-    assert verdicts == {"CONFORMS", "NOT_APPLICABLE", "DIVERGES"}
+    assert {"CONFORMS", "NOT_APPLICABLE", "DIVERGES"} <= verdicts
+    assert not {"ERRORED", "CRASHED", "VACUOUS"} & verdicts
     # NumPy orders complex numbers, which the norm refuses: a difference, found and named
     assert any(
         f["op"] == "maximum" and f["oracle"] == "error" and f["expected"] == "dtype_unsupported"
