@@ -1,6 +1,6 @@
 """torch.autograd: backward and grad."""
 
-from reference_impl import function
+from reference_impl import forward_ad, function
 from reference_impl.accumulate import accumulate
 from reference_impl.creation import ones_like, zeros_like
 from reference_impl.engine import run_backward
@@ -19,7 +19,8 @@ from reference_impl.graph import gradient_edge
 from reference_impl.tensor import Tensor
 
 Variable = Tensor
-__all__ = ["Function", "Variable", "backward", "enable_grad", "function", "grad",
+__all__ = ["Function", "Variable", "backward", "enable_grad", "forward_ad",
+           "function", "grad",
            "is_grad_enabled", "no_grad", "once_differentiable", "set_grad_enabled"]
 
 

@@ -3,6 +3,7 @@
 from reference_impl.creation import zeros_like
 from reference_impl.errors import ArgumentType, ShapeMismatch
 from reference_impl.geometry import broadcast_shapes
+from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
 from reference_impl.grad_mode import state
 from reference_impl.graph import edges_of, make_node
 from reference_impl.inplace import check_history, check_result_shape, rebase, write
@@ -47,6 +48,7 @@ def copy_(input, src, non_blocking=False):
     write(input, expanded._array)
     if node is not None:
         rebase(input, node)
+    _write_tangent(RULES["copy"], [input, src], {"non_blocking": False})
     return input
 
 
@@ -75,6 +77,11 @@ def zero_(input):
     return _overwrite(RULES["_zero"], [input], number_as(0, input.dtype.np))
 
 
+def _write_tangent(rule_, ins, arguments):
+    if level.depth and has_tangent(ins):
+        write_tangent(ins[0], tangents_of(rule_, ins, ins[0], arguments)[0])
+
+
 def _overwrite(rule_, ins, array):
     target, node = ins[0], None
     recording = state.enabled and any(t.requires_grad for t in ins)
@@ -85,6 +92,7 @@ def _overwrite(rule_, ins, array):
     write(target, array)
     if node is not None:
         rebase(target, node)
+    _write_tangent(rule_, ins, {})
     return target
 
 

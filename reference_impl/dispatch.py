@@ -5,6 +5,7 @@ import numpy as np
 from reference_impl import dtypes as dt
 from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable, NotImplementedFor
 from reference_impl.geometry import broadcast_shapes
+from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
@@ -198,6 +199,8 @@ def run(rule, values):
     outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
+    if level.depth and has_tangent(flat):
+        attach_tangents(rule, ins, outputs, arguments, many)
     return tuple(outputs) if many else outputs[0]
 
 

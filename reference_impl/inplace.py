@@ -11,12 +11,13 @@ from reference_impl.errors import (
     ViewWriteForbidden,
     shape_text,
 )
+from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
 from reference_impl.grad_mode import state
 from reference_impl.geometry import may_self_overlap
 from reference_impl.graph import STAMP, Node, edges_of, gradient_edge, make_node, save_result
 from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
-from reference_impl.tensor import shallow
+from reference_impl.tensor import make_tensor, shallow
 
 
 def run_inplace(rule, ins, flat, values, arguments):
@@ -34,6 +35,10 @@ def run_inplace(rule, ins, flat, values, arguments):
     raw, _ = compute(rule, ins, flat, values, arguments)
     check_result_shape(target, getattr(raw, "shape", ()))
     check_cast(dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact), target.dtype)
+    tangent = None
+    if level.depth and has_tangent(flat):
+        tangent = tangents_of(rule, ins, make_tensor(raw.astype(target.dtype.np), target.dtype),
+                              arguments)[0]
     node = None
     if recording and target.dtype.is_differentiable:
         kept = None
@@ -44,6 +49,8 @@ def run_inplace(rule, ins, flat, values, arguments):
     if node is not None:
         rebase(target, node)
         save_result(node, [target])
+    if tangent is not None:
+        write_tangent(target, tangent)
     return target
 
 

@@ -111,6 +111,7 @@ class Rule:
     apart: bool = False            # in place: no input may share memory with what is written
     tracked: bool = True           # views: whether the result knows its base
     runs_inplace: bool = False     # this is the `name_` form of `base`
+    base: object = None
 
     def __post_init__(self):
         self.public_name = self.name.split(".")[0]
@@ -243,7 +244,8 @@ def _register(made, method, function, helper=False):
     if made.inplace:
         base, _, overload = made.name.partition(".")
         name = f"{base}_.{overload}" if overload else f"{base}_"
-        over = replace(made, name=name, inplace=False, runs_inplace=True)
+        over = replace(made, name=name, inplace=False, runs_inplace=True,
+                       base=made)
         _register(over, method, function, helper=True)
     return operation.function
 

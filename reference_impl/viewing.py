@@ -6,6 +6,7 @@ and derives its own history anew from the base's.
 """
 
 from reference_impl.geometry import Geometry
+from reference_impl.forward_ad import attach_tangents, level
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.tensor import make_alias
@@ -38,6 +39,8 @@ def run_view(rule, values):
         record(rule, ins, edges, arguments, outputs, many)
     for out in outputs if rule.tracked else ():
         attach(out, source, rule, arguments, many)
+    if level.depth and source._tangent is not None:
+        attach_tangents(rule, ins, outputs, arguments, many)
     return tuple(outputs) if many else outputs[0]
 
 

@@ -242,7 +242,7 @@ def _einsum_ct(ct, tensors, labels, out, k):
 
 
 rule("einsum", _einsum, inputs=("tensors*",), vjp=_einsum_vjp, saves={"tensors": ("tensors",)},
-     method=False)
+     method=False, varargs="tensors")
 
 
 # ── factorisations ─────────────────────────────────────────────────────────────────────────────
