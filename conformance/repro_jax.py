@@ -34,6 +34,7 @@ class JaxWriter(Writer):
         "numpy": "np.asarray({x})",
         "asarray": "jnp.asarray({a})",
         "array": "jnp.array({a})",
+        "type_of": "('Array' if isinstance({x}, jax.Array) else type({x}).__name__)",
         "same_object": "({a} is {b})",
     }
 
@@ -117,13 +118,17 @@ def lines(writer: JaxWriter, program: Program, last: int) -> tuple[list[str], li
     out = [_line(writer, step) for step in inputs]
     out += [f"def f({names}):", *[f"    {_line(writer, step)}" for step in body]]
     out.append(f"    return {', '.join(results)}")
+    grads = ", ".join(f"{leaf}_grad" for leaf in leaves)
+    if single and not _given(backwards[0]):  # jax.grad, which wants a scalar
+        places = tuple(range(len(leaves)))
+        out.append(f"{results[0]} = f({names})")
+        return [*out, f"{grads}{tail} = jax.grad(f, argnums={places})({names})"], leaves
     out += ["@jax.jit", f"def vjp(ct, {names}):"]
     out.append(f"    return jax.vjp(f, {names})[1](ct)")
     out.append(f"{', '.join(results)} = f({names})")
     if _is_complex(inputs):  # torch's convention, see conformance.backends.jax_backend
         cts = [f"jnp.conj({ct})" for ct in cts]
     ct = cts[0] if single else f"({', '.join(cts)})"
-    grads = ", ".join(f"{leaf}_grad" for leaf in leaves)
     out.append(f"{grads}{tail} = vjp({ct}, {names})")
     return out, leaves
 
@@ -180,11 +185,15 @@ def _result(step: Step) -> str:
     return target.id
 
 
-def _cotangent(writer: JaxWriter, step: Step) -> str:
+def _given(step: Step) -> list[Any]:
+    """The cotangent of a backward, if it has one."""
     given = [*step.call.args[1:2], *[v for k, v in step.call.kwargs.items() if k == "ct"]]
-    if given and given[0] is not None:
-        return writer.value(given[0])
-    return f"jnp.ones_like({_result(step)})"
+    return [value for value in given if value is not None]
+
+
+def _cotangent(writer: JaxWriter, step: Step) -> str:
+    given = _given(step)
+    return writer.value(given[0]) if given else f"jnp.ones_like({_result(step)})"
 
 
 def _line(writer: JaxWriter, step: Step) -> str:

@@ -193,9 +193,9 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
 
 
 def test_another_python_that_does_not_exist_is_one_line():
-    with Pool(1, pythons={"one": "/no/such/python"}, runner=RUNNER) as pool:
-        with pytest.raises(PoolError, match="cannot start /no/such/python"):
-            pool.probe(["one"])
+    pool = Pool(1, pythons={"one": "/no/such/python"}, runner=RUNNER)
+    with pool, pytest.raises(PoolError, match="cannot start /no/such/python"):
+        pool.probe(["one"])
 
 
 def test_finding_id_names_op_oracle_dtype_and_cause():

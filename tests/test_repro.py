@@ -226,6 +226,18 @@ def test_script_of_a_traced_value(tmp_path):
     assert run(msgspec.structs.replace(found, expected="[3.0, 3.0]"), tmp_path)[0] == 0
 
 
+def test_backward_without_a_cotangent_is_jax_grad(tmp_path):
+    pytest.importorskip("jax")
+    program = "x = leaf([1.0])\ny = mul(x, 3.0)\nbackward(y)"
+    found = finding(
+        "scenario:univariate_gradient", program, {"raised": "not_scalar"}, "ok", backend="jax",
+        oracle="accumulation", what="raised", message="line 3: raised", where=(), dtypes=(),
+    )  # fmt: skip
+    status, output, _ = run(found, tmp_path)
+    assert status == 1
+    assert "scalar-output" in output
+
+
 def test_script_of_a_crash_runs_in_a_process_of_its_own(tmp_path):
     pytest.importorskip("torch")
     found = finding(

@@ -74,8 +74,10 @@ def errored(unit: Unit, message: str, traceback: str) -> UnitResult:
     )
     oracles = unit.oracles
     op = unit.name if unit.kind == "op" else f"scenario:{unit.name}"
+    cause = f"{unit.backend}|{op}|errored|{message}"
     finding = Finding(
-        id=finding_id(op, oracles[0], unit.dtypes, f"{unit.backend} errored {message}"),
+        id=finding_id(op, oracles[0], unit.dtypes, cause),
+        cause=cause,
         op=op,
         oracle=oracles[0],
         backend=unit.backend,
@@ -123,8 +125,10 @@ def _crashed(unit: Unit, op: str, oracle: str, known: Answer | None, why: str) -
 
 def _finding(unit: Unit, op: str, oracle: str, crash: Crash, why: str) -> Finding:
     said = f" (last words: {crash.words})" if crash.words else ""
+    cause = f"{unit.backend}|{op}|crashed|{crash.how}"  # whatever the case and the dtype
     return Finding(
-        id=finding_id(op, oracle, unit.dtypes, f"{unit.backend} {crash.how} {crash.case}"),
+        id=finding_id(op, oracle, unit.dtypes, cause),
+        cause=cause,
         op=op,
         oracle=oracle,
         backend=unit.backend,
