@@ -263,11 +263,11 @@ def gate(folder: Path, baseline: Path | None, write: Path | None) -> int:
 @click.argument("finding", metavar="FINDING")
 def repro(folder: Path, finding: str) -> int:
     """Print a standalone script that shows a finding; it exits 1 while the difference is there."""
-    from conformance.repro import find, script
+    from conformance.repro import find, make
 
     with Store.read(folder) as store:
         found = find(store, finding)
-    click.echo(script(found, load_specs()), nl=False)
+    click.echo(make(found, load_specs()), nl=False)
     return 0
 
 
