@@ -1,0 +1,747 @@
+"""Sessions that tell how autograd behaves: each prints `out`, or is refused. T is the library."""
+
+SESSIONS = r"""
+x=T.tensor([1.,2.],requires_grad=True)
+y=x.exp()
+y.backward(T.ones_like(y))
+y.backward(T.ones_like(y))
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x+1
+y.backward(T.ones_like(y))
+y.backward(T.ones_like(y))
+out=x.grad
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=(x*x).sum()
+y.backward(retain_graph=True)
+y.backward()
+out=x.grad
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x*2
+y.backward()
+---
+x=T.tensor([1.,2.])
+x.sum().backward()
+---
+x=T.tensor([1.,2.],requires_grad=True)
+x+=1
+---
+x=T.tensor([1.,2.],requires_grad=True)
+x[0]=1
+---
+x=T.tensor([1.,2.],requires_grad=True)
+v=x[0]
+v.mul_(2)
+---
+x=T.tensor([1.,2.],requires_grad=True)
+v=x.view(2)
+v.add_(1)
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x.exp()
+y.add_(1)
+y.sum().backward()
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x*x
+x.data.mul_(3)
+y.sum().backward()
+out=x.grad
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x*x
+with T.no_grad(): x.mul_(3)
+y.sum().backward()
+out=x.grad
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x*x
+d=x.detach()
+d.mul_(3)
+y.sum().backward()
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+v=y[1:]
+v.mul_(T.tensor([3.,4.]))
+y.sum().backward()
+out=(x.grad,v.grad_fn.name(),y.grad_fn.name(),y._version,v._version)
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+v=y[1:]
+w=v[0]
+y.mul_(2)
+w.mul_(5.)
+v.add_(1)
+y.pow(2).sum().backward()
+out=(x.grad,w.grad_fn.name(),w.item())
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+a,b,c=y.unbind()
+a.mul_(2)
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+a,b=y.split([1,2])
+b.mul_(2)
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+a,b=y.split([1,2])
+y.mul_(2)
+out=a
+out=a.grad_fn
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+with T.no_grad(): v=y[1:]
+v.mul_(2)
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x.clone()
+with T.no_grad(): v=y[1:]
+y.mul_(2)
+out=v.requires_grad
+out=v.grad_fn
+---
+x=T.tensor([1.,2.,3.])
+v=x[1:]
+w=T.tensor([2.,3.],requires_grad=True)
+v.mul_(w)
+out=(x.requires_grad,x.grad_fn.name(),v.grad_fn.name(),x.is_leaf)
+x.sum().backward()
+out=out+(w.grad,)
+---
+x=T.tensor([1.,2.,3.])
+w=T.tensor([2.,3.],requires_grad=True)
+x[1:]=w
+x.sum().backward()
+out=w.grad,x.grad_fn.name()
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x*2
+y.retain_grad()
+y.sum().backward()
+out=(y.grad,x.grad,y.retains_grad)
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x*2
+y.retain_grad()
+y.mul_(2)
+y.sum().backward()
+out=(y.grad,x.grad)
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=x*2
+y.sum().backward()
+out=y.grad
+---
+x=T.tensor([1.,2.,3.],requires_grad=True)
+y=(x**3).sum()
+g,=T.autograd.grad(y,x,create_graph=True)
+h,=T.autograd.grad(g.sum(),x,create_graph=True)
+i,=T.autograd.grad(h.sum(),x)
+out=(g,h,i)
+---
+x=T.tensor(2.,requires_grad=True)
+y=x**2
+y.backward(create_graph=True)
+out=(x.grad, x.grad.grad_fn.name())
+x.grad.backward()
+out=out+(x.grad,)
+---
+x=T.tensor(2.,requires_grad=True)
+z=T.tensor(2.,requires_grad=True)
+y=x**2
+out=T.autograd.grad(y,z)
+---
+x=T.tensor(2.,requires_grad=True)
+z=T.tensor(2.,requires_grad=True)
+y=x**2
+out=T.autograd.grad(y,(x,z),allow_unused=True)
+---
+x=T.tensor(2.,requires_grad=True)
+z=T.tensor(2.,requires_grad=True)
+y=x**2
+out=T.autograd.grad(y,(x,z),materialize_grads=True)
+---
+x=T.tensor(2.,requires_grad=True)
+y=x*3
+z=y*y
+out=T.autograd.grad(z,(x,y),retain_graph=True)
+z.backward(inputs=[y])
+out=out+(y.grad,x.grad)
+---
+x=T.tensor(2.)
+out=T.autograd.grad(x*2,x)
+---
+x=T.tensor([2.],requires_grad=True)
+x.sum().backward(T.tensor([1.,2.]))
+---
+x=T.tensor([2.,3.],requires_grad=True)
+(x*2).backward(T.tensor([1.,2.],dtype=T.float64))
+out=x.grad
+---
+x=T.tensor([2,3],requires_grad=True)
+---
+x=T.tensor([2,3])
+x.requires_grad_()
+---
+x=T.tensor([2.,3.],requires_grad=True)
+y=x*2
+y.requires_grad=False
+---
+x=T.tensor([2.,3.],requires_grad=True)
+y=x*2
+y.requires_grad=True
+out=y.requires_grad
+---
+x=T.tensor([2.,3.],requires_grad=True)
+x.grad=T.tensor([1.])
+---
+x=T.tensor([2.,3.],requires_grad=True)
+x.grad=T.tensor([1.,2.],dtype=T.float64)
+---
+x=T.tensor([2.,3.],requires_grad=True)
+x.grad=T.tensor([1.,2.])
+g=x.grad
+(x*2).sum().backward()
+out=(x.grad, g is x.grad, g._version)
+---
+x=T.tensor([2.,3.],requires_grad=True)
+x.grad=3
+---
+x=T.tensor([2.,3.],requires_grad=True)
+x.numpy()
+---
+x=T.tensor([2.,3.],requires_grad=True)
+y=x.double()
+y.sum().backward()
+out=x.grad
+---
+x=T.tensor([2.,3.],requires_grad=True)
+y=x.to(T.complex64)
+y.sum().real.backward()
+out=x.grad
+---
+x=T.tensor([2.+1j,3.],requires_grad=True)
+y=(x*x.conj()).sum()
+y.real.backward()
+out=x.grad
+---
+x=T.tensor([2.+1j,3.],requires_grad=True)
+y=x.sum()
+y.backward()
+---
+x=T.tensor([2.+1j,3.],requires_grad=True)
+y=T.view_as_real(x)
+y.pow(2).sum().backward()
+out=x.grad
+---
+x=T.tensor([2.,3.,1.,4.],requires_grad=True)
+y=T.view_as_complex(x.view(2,2))
+(y*y).sum().imag.backward()
+out=x.grad
+---
+x=T.tensor([2.,3.])
+y=x.expand(2,2)
+y.add_(1)
+---
+x=T.arange(6.)
+x[1:].add_(x[:-1])
+---
+x=T.arange(4.).view(2,2)
+x.add_(x.t())
+out=x
+---
+x=T.arange(4.)
+x[:2].copy_(x[1:3])
+out=x
+---
+x=T.arange(4.)
+x.add_(T.ones(2,4))
+---
+x=T.arange(4)
+x.add_(1.5)
+---
+x=T.arange(4)
+x.div_(2)
+---
+x=T.arange(4.)
+x.copy_(T.arange(3.))
+---
+x=T.arange(4)
+x.copy_(T.tensor([1.7,-1.7,2.5,0.]))
+out=x
+---
+x=T.arange(4.)
+x.zero_()
+x.fill_(3)
+out=(x,x._version)
+---
+x=T.arange(4.,requires_grad=True)
+y=x.clone()
+y.zero_()
+y.sum().backward()
+out=x.grad,y.grad_fn.name()
+---
+x=T.arange(4.,requires_grad=True)
+y=x.clone()
+y.fill_(3.)
+y.sum().backward()
+out=x.grad,y.grad_fn.name()
+---
+x=T.arange(4.,requires_grad=True)
+w=T.ones(4,requires_grad=True)
+y=x.clone()
+y.copy_(w)
+(y*y).sum().backward()
+out=x.grad,w.grad,y.grad_fn.name()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.expand(2,3)
+y.sum().backward()
+out=x.grad, x.grad.stride()
+---
+x=T.ones(2,3).t().requires_grad_()
+(x*2).sum().backward()
+out=x.grad.stride()
+---
+x=T.ones(3,requires_grad=True)
+g=T.ones(3)
+x.backward(g)
+g.mul_(5)
+out=x.grad, x.grad is g
+---
+x=T.ones(3,requires_grad=True)
+y=x+0
+(y+y+y).sum().backward()
+out=x.grad
+---
+x=T.ones(2,2,requires_grad=True)
+y=T.as_strided(x,(2,2),(1,1))
+(y*T.tensor([[1.,2.],[3.,4.]])).sum().backward()
+out=x.grad
+---
+x=T.ones(4,requires_grad=True)
+y=x.unfold(0,2,1)
+(y*T.arange(6.).view(3,2)).sum().backward()
+out=x.grad
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+v=y.detach()
+v.add_(1)
+out=(y._version, v._version, v.requires_grad, v._base is None, y)
+---
+x=T.ones(3,requires_grad=True)
+h=x.register_hook(lambda g: g*2)
+(x*3).sum().backward()
+h.remove()
+(x*3).sum().backward()
+out=x.grad
+---
+x=T.ones(3,requires_grad=True)
+y=x*2
+L=[]
+y.register_hook(lambda g: L.append(g.tolist()))
+y.sum().backward()
+out=L
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+y.detach_()
+out=(y.requires_grad,y.grad_fn)
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+v=y[0]
+v.detach_()
+---
+x=T.ones(3,requires_grad=True)
+y=x*2
+del x
+y.sum().backward()
+out=1
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+y[0]=0
+y[1:]=y[:2]
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+y[0]=0
+y[1]=y[2]*3
+y.sum().backward()
+out=x.grad
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+y[T.tensor([0,0])]=T.tensor([2.,3.])
+(y*y).sum().backward()
+out=x.grad
+---
+x=T.arange(3.,requires_grad=True)
+y=x[T.tensor([0,0,2])]
+(y*T.tensor([1.,2.,3.])).sum().backward()
+out=x.grad
+---
+x=T.arange(3.,requires_grad=True)
+m=T.tensor([True,False,True])
+y=x[m]
+m[0]=False
+y.sum().backward()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.sigmoid()
+y.sum().backward()
+y.sum().backward()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.tanh()
+y[0]=3
+y.sum().backward()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+z=y*y
+y[0]=3
+z.sum().backward()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+z=y+y
+y[0]=3
+z.sum().backward()
+out=x.grad
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+v=y.view(3,1)
+z=y*y
+v.add_(1)
+z.sum().backward()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+y.mul_(y)
+y.sum().backward()
+out=x.grad
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+w=T.ones(3,requires_grad=True)
+y.mul_(w)
+y.mul_(w)
+y.sum().backward()
+out=x.grad,w.grad
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+y.exp_()
+(y*y).sum().backward()
+out=x.grad,y.grad_fn.name()
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+y.exp_()
+y.add_(1)
+y.sum().backward()
+---
+x=T.arange(6.).view(2,3).requires_grad_()
+y=x.clone().t()
+y[1:].mul_(2.)
+y.contiguous().view(-1)[2:4].sum().backward()
+out=x.grad
+---
+x=T.arange(3.,requires_grad=True)
+out=(x.is_leaf,(x*1).is_leaf,x.detach().is_leaf,x[0].is_leaf,T.arange(3).is_leaf, x.data.requires_grad, x.data._version, x.detach()._base is None, x[0]._base is x, x[0:2][0]._base is x)
+---
+x=T.ones(2,requires_grad=True)
+y=x*2
+with T.no_grad(): y.mul_(3)
+y.sum().backward()
+out=x.grad,y,y._version
+---
+x=T.ones(2,requires_grad=True)
+with T.no_grad():
+  y=x*2; x.add_(1)
+  with T.enable_grad(): z=x*2
+out=y.requires_grad,z.requires_grad,x._version
+---
+x=T.ones(2,requires_grad=True)
+y=x.view(2,1)
+z=y.mul_(2)
+---
+a=T.ones(2)
+b=a[0]
+a.requires_grad_()
+out=(b.requires_grad, a.requires_grad)
+---
+a=T.ones(2)
+b=a.view(2)
+w=T.ones(2,requires_grad=True)
+a.mul_(w)
+out=(b.requires_grad,b.grad_fn.name())
+b.sum().backward()
+out=out+(w.grad,)
+---
+x=T.ones(2,3,requires_grad=True)
+y=x.sum(0,keepdim=True)+x.mean(1,keepdim=True)
+y.sum().backward()
+out=x.grad
+---
+x=T.ones(2,requires_grad=True)
+(x//2).sum().backward()
+---
+x=T.ones(2,dtype=T.float16,requires_grad=True)
+y=x*T.ones(2)
+y.sum().backward()
+out=(y.dtype==T.float32,x.grad)
+---
+x=T.ones(3,requires_grad=True)
+out=x.sum().backward(inputs=[])
+---
+x=T.ones(3,requires_grad=True)
+y=x*2
+L=[]
+y.retain_grad()
+y.register_hook(lambda g: g*3)
+y.sum().backward()
+out=y.grad,x.grad
+---
+x=T.ones(3,requires_grad=True)
+y=x.clone()
+z=y.data
+z.add_(1)
+out=(y._version,z._version,y)
+---
+x=T.ones(3,requires_grad=True)
+x.grad=T.zeros(3)
+x.grad.zero_()
+(x*x).sum().backward()
+x.grad.zero_()
+out=x.grad,x.grad._version
+---
+x=T.arange(4.,requires_grad=True)
+p=x.prod() if hasattr(x,'prod') else x.sum()
+p.backward()
+out=x.grad
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x*T.tensor(3,dtype=T.int64)
+y.sum().backward()
+out=x.grad,y.dtype==T.float32
+---
+x=T.tensor([[1.,2.],[3.,4.]],requires_grad=True)
+y=x.t()
+(y@y).sum().backward()
+out=x.grad
+---
+x=T.tensor([1.,2.],requires_grad=True)
+y=x.clone()
+y.resize_(3)
+---
+x=T.tensor([1.,2.],requires_grad=True)
+T.add(x,1,out=T.empty(2))
+---
+o=T.empty(2)
+r=T.add(T.ones(2),1,out=o)
+out=(r is o, o)
+---
+o=T.empty(5)
+r=T.add(T.ones(2),1,out=o)
+out=(r is o, o)
+---
+o=T.empty(2,dtype=T.int64)
+r=T.add(T.ones(2),1,out=o)
+---
+x=T.ones(2,requires_grad=True)
+y=x.clone()
+y[0:1].copy_(y[1:2]*5)
+y.sum().backward()
+out=x.grad
+---
+x=T.ones(2,2,requires_grad=True)
+y=x.clone()
+d=y.diagonal()
+d.mul_(3.)
+y.sum().backward()
+out=x.grad, d.grad_fn.name()
+---
+x=T.arange(4.,requires_grad=True)
+y=x.clone()
+y.view(2,2).t()[0].mul_(T.tensor([5.,7.]))
+y.sum().backward()
+out=x.grad
+---
+x=T.arange(4.,requires_grad=True)
+y=x.clone()
+v=y.view(2,2)
+y.add_(1)
+v2=v*v
+v2.sum().backward()
+out=x.grad
+---
+x=T.arange(3.,requires_grad=True)
+y=x.clone()
+v=y[:2]
+y.mul_(2)
+g,=T.autograd.grad(v.sum(),x)
+out=g
+---
+x=T.arange(3.,requires_grad=True)
+y=x*1
+g1,=T.autograd.grad((y*y).sum(),y,create_graph=True)
+g1.sum().backward()
+out=x.grad
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): y=x.exp(); ctx.save_for_backward(y); return y
+    @staticmethod
+    def backward(ctx,g): y,=ctx.saved_tensors; return g*y
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+y.sum().backward()
+out=x.grad,y.grad_fn.name(),y.requires_grad
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): y=x.exp(); ctx.save_for_backward(y); return y
+    @staticmethod
+    def backward(ctx,g): y,=ctx.saved_tensors; return g*y
+x=T.tensor([0.,0.],requires_grad=True)
+y=E.apply(x)
+g,=T.autograd.grad(y.sum(),x,create_graph=True)
+h,=T.autograd.grad(g.sum(),x)
+out=h
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): y=x.exp(); ctx.save_for_backward(y); return y
+    @staticmethod
+    def backward(ctx,g): y,=ctx.saved_tensors; return g*y
+x=T.tensor([0.,0.],requires_grad=True)
+y=E.apply(x)
+y.sum().backward()
+y.sum().backward()
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x,k): ctx.k=k; return x*k, x+k
+    @staticmethod
+    def backward(ctx,a,b): return a*ctx.k+b, None
+x=T.tensor([1.,2.],requires_grad=True)
+y,z=E.apply(x,3)
+y.sum().backward()
+out=x.grad, z.grad_fn.name(), z.grad_fn is y.grad_fn
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): x.mul_(2); ctx.mark_dirty(x); return x
+    @staticmethod
+    def backward(ctx,g): return g*2
+x=T.tensor([1.,2.],requires_grad=True)
+w=x.clone()
+y=E.apply(w)
+y.sum().backward()
+out=x.grad, y is w, w.grad_fn.name()
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): x.mul_(2); ctx.mark_dirty(x); return x
+    @staticmethod
+    def backward(ctx,g): return g*2
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): return x
+    @staticmethod
+    def backward(ctx,g): return g*3
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+y.sum().backward()
+out=x.grad, y is x
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): return x*1
+    @staticmethod
+    def backward(ctx,g): return g*3, g
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+y.sum().backward()
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): y=x*1; ctx.mark_non_differentiable(y); return y
+    @staticmethod
+    def backward(ctx,g): return g*3
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+out=y.requires_grad
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): return x*1, x*2
+    @staticmethod
+    def backward(ctx,a,b): global R; R=(a,b); return a
+x=T.tensor([1.,2.],requires_grad=True)
+y,z=E.apply(x)
+y.sum().backward()
+out=R
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): ctx.set_materialize_grads(False); return x*1, x*2
+    @staticmethod
+    def backward(ctx,a,b): global R; R=(a,b); return a
+x=T.tensor([1.,2.],requires_grad=True)
+y,z=E.apply(x)
+y.sum().backward()
+out=R
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): ctx.save_for_backward(x); return x*x
+    @staticmethod
+    @T.autograd.function.once_differentiable
+    def backward(ctx,g): x,=ctx.saved_tensors; return 2*x*g
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+g,=T.autograd.grad(y.sum(),x,create_graph=True)
+out=g.requires_grad
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(ctx,x): ctx.save_for_backward(x); return x*x
+    @staticmethod
+    def backward(ctx,g): x,=ctx.saved_tensors; return 2*x*g
+x=T.tensor([1.,2.],requires_grad=True)
+w=x.clone()
+y=E.apply(w)
+w.mul_(2)
+y.sum().backward()
+---
+class E(T.autograd.Function):
+    @staticmethod
+    def forward(x): return x*x
+    @staticmethod
+    def setup_context(ctx,inputs,output): ctx.save_for_backward(*inputs)
+    @staticmethod
+    def backward(ctx,g): x,=ctx.saved_tensors; return 2*x*g
+x=T.tensor([1.,2.],requires_grad=True)
+y=E.apply(x)
+y.sum().backward()
+out=x.grad
+"""
+
+SESSIONS = [s.strip() for s in SESSIONS.split("\n---\n")]
