@@ -1,6 +1,6 @@
 """torch.autograd: backward and grad."""
 
-from reference_impl import forward_ad, function
+from reference_impl import forward_ad, function, functional
 from reference_impl.accumulate import accumulate
 from reference_impl.creation import ones_like, zeros_like
 from reference_impl.engine import run_backward
@@ -20,7 +20,7 @@ from reference_impl.tensor import Tensor
 
 Variable = Tensor
 __all__ = ["Function", "Variable", "backward", "enable_grad", "forward_ad",
-           "function", "grad",
+           "function", "functional", "grad",
            "is_grad_enabled", "no_grad", "once_differentiable", "set_grad_enabled"]
 
 

@@ -135,7 +135,7 @@ def _wrap(out, nr, node, inputs, recording):
         out is t for t in node.non_differentiable)
     if is_input and dirty:
         if recording:
-            check_history(out)
+            check_history(out, "has been used")
             out._counter.value += 1
             rebase(out, node, nr)
         return out

@@ -78,16 +78,16 @@ def check_result_shape(target, shape):
                             f"broadcast shape {shape_text(shape)}")
 
 
-def check_history(target):
+def check_history(target, use="is being used"):
     """Refuse writes whose gradient could not be told. Call when the write will be recorded."""
     info = target._view
     if info is not None:
         check_view(target)
         if target.requires_grad and info.base.is_leaf:
-            raise ViewOfLeafWritten("a view of a leaf Variable that requires grad is being used "
-                                    "in an in-place operation.")
+            raise ViewOfLeafWritten(f"a view of a leaf Variable that requires grad {use} in "
+                                    "an in-place operation.")
     if target.requires_grad and target.is_leaf:
-        raise LeafWrittenInPlace("a leaf Variable that requires grad is being used in an "
+        raise LeafWrittenInPlace(f"a leaf Variable that requires grad {use} in an "
                                  "in-place operation.")
 
 

@@ -174,7 +174,7 @@ def _set_grad(self, value):
                 "tensor are the same size")
         if value.dtype is not self.dtype:
             raise GradMismatch(
-                f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with "
+                f"attempting to assign a gradient with dtype '{value.dtype.scalar_name.lower()}' to a tensor with "
                 f"grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's "
                 "grad_dtype (defaults to the tensor's dtype).")
     self._grad = value

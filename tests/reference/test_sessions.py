@@ -22,7 +22,7 @@ def outcome(session, library):
         try:
             exec(session, names)
         except Exception as error:
-            return builtin_name(error), str(error)[:WORDS].replace(" has been used", " is being used")
+            return builtin_name(error), str(error)[:WORDS]
         return plain(names["out"], library)
 
 
