@@ -81,23 +81,14 @@ def run_unit(
     )
 
 
-def program_of(unit: Unit, case: str, backend: Any, specs: Specs) -> str:
-    """The program text of one case of a unit, without running anything."""
+def program_of(unit: Unit, case: str, backend: Any, reference: Any, specs: Specs) -> str:
+    """The program text of one case of a unit, without running the library."""
     op = specs.ops[unit.name]
-    asked = _within(op, backend.capabilities)
-    for made in _cases(asked, unit, "layouts" in backend.capabilities):
+    for made in _cases(op, unit, "layouts" in backend.capabilities):
         if made.id == case:
             return program_text(op, made)
-    return f"# {case}: a program of the {case.rsplit('-', 1)[-1]} oracle of {op.name}"
-
-
-def _within(op: OpSpec, capabilities: Collection[str]) -> OpSpec:
-    """The operation with those calls only whose needs the backend meets."""
-    return msgspec.structs.replace(
-        op,
-        calls=tuple(call for call in op.calls if set(call.needs) <= set(capabilities)),
-        errors=tuple(call for call in op.errors if set(call.needs) <= set(capabilities)),
-    )
+    ctx = Context(op, backend, reference, Expectation(reference, backend.promotion))
+    return behaviour.texts(ctx, unit)[case]
 
 
 def _cases(op: OpSpec, unit: Unit, layouts: bool) -> Iterator[Case]:
@@ -170,21 +161,11 @@ class OpUnit:
         return self.collectors[dtypes]
 
     def questions(self, dtype_name: str) -> list[str]:
-        """The oracles that have something to ask about this operation in this dtype."""
-        found = ["value", "dtype", "shape", "alias", "layout", "determinism"]
-        if self._differentiable(dtype_name):
-            found.append("vjp")
-            if dtype_name in SECOND_DTYPES:
-                found.append("second_order")
-        if dtype_name == home_dtype(self.op):
-            if self.op.errors:
-                found.append("error")
-            found += behaviour.questions(self.op)
-        return [name for name in found if name in self.wanted]
+        """The oracles that are wanted and have something to ask in this dtype."""
+        return [name for name in oracles_in(self.op, dtype_name) if name in self.wanted]
 
     def _differentiable(self, dtype_name: str) -> bool:
-        floats = is_floating(dtype_name) or is_complex(dtype_name)
-        return floats and self.op.grad != () and not _integral_result(self.op)
+        return differentiable_in(self.op, dtype_name)
 
     def _not_applicable(self, reason: str):
         collector = self.collector(self.unit.dtypes)
@@ -356,6 +337,53 @@ class OpUnit:
                     continue
                 progress(case_id)
                 collector.add(comparisons())
+
+
+def oracles_of(op: OpSpec) -> list[str]:
+    """The oracles that have something to ask about an operation in any of its dtypes."""
+    found = dict.fromkeys(o for name in generate.dtypes_of(op) for o in oracles_in(op, name))
+    return list(found)
+
+
+def oracles_for(op: OpSpec, signature: tuple[str, ...]) -> list[str]:
+    """The oracles of a unit with that dtype signature."""
+    return ["value", "dtype"] if signature == ("mixed",) else oracles_in(op, signature[0])
+
+
+def oracles_of_case(unit: Unit, case: str) -> tuple[str, ...]:
+    """Those of a unit's oracles to which one of its cases contributes, by the case's name."""
+    kind = case.removeprefix(f"{unit.name}-").split("-")
+    if "error" in kind:
+        wanted = ("error",)
+    elif "layout" in kind or "length" in kind:
+        wanted = ("layout", "alias")
+    elif kind[0] in behaviour.NEEDS:
+        wanted = (kind[0],)
+    elif "mixed" in kind:
+        wanted = ("value", "dtype")
+    else:
+        wanted = (*PLAIN, "second_order", "determinism")
+    return tuple(o for o in wanted if o in unit.oracles) or unit.oracles
+
+
+def oracles_in(op: OpSpec, dtype_name: str) -> list[str]:
+    """The oracles that have something to ask about an operation in one dtype."""
+    found = ["value", "dtype", "shape", "alias", "layout", "determinism"]
+    if differentiable_in(op, dtype_name):
+        found.append("vjp")
+        if dtype_name in SECOND_DTYPES:
+            found.append("second_order")
+    if dtype_name == home_dtype(op):
+        if op.errors:
+            found.append("error")
+        found += behaviour.questions(op)
+    return found
+
+
+def differentiable_in(op: OpSpec, dtype_name: str) -> bool:
+    """Whether the operation has a cotangent to ask for in this dtype."""
+    floats = is_floating(dtype_name) or is_complex(dtype_name)
+    return floats and op.grad != () and not _integral_result(op)
 
 
 def _integral_result(op: OpSpec) -> bool:

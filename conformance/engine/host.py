@@ -69,12 +69,13 @@ class Host:
         )
 
     def describe(self, unit: Unit, case: str) -> tuple[str, tuple[str, ...]]:
-        from conformance.units import program_of
+        from conformance.units import oracles_of_case, program_of
 
         if unit.kind == "scenario":
             scenario = self.specs.scenarios[case]
             return scenario.program.strip("\n"), (scenario.oracle,)
-        return program_of(unit, case, self.backend, self.specs), unit.oracles
+        program = program_of(unit, case, self.backend, self.reference, self.specs)
+        return program, oracles_of_case(unit, case)
 
 
 def _environment() -> dict[str, object]:

@@ -86,8 +86,9 @@ def plan(
         raise SelectionError(unknown("tier", tier, TIERS))
     asked = select_oracles(specs, oracles)
     chosen_ops, chosen_scenarios = select(specs, ops, scenarios)
+    oracles_for: Callable[[Any, tuple[str, ...]], Iterable[str]] = lambda op, dtypes: asked
     if signatures is None:
-        from conformance.units import signatures
+        from conformance.units import oracles_for, signatures
     units = []
     for backend in backends:
         if not backend.available:
@@ -96,10 +97,14 @@ def plan(
         for name in chosen_ops:
             table = specs.promotion.get(backend.promotion, {})
             for dtypes in signatures(specs.ops[name], table):
+                chosen = set(oracles_for(specs.ops[name], tuple(dtypes)))
+                own = tuple(oracle for oracle in asked if oracle in chosen)
+                if not own:
+                    continue  # none of the questions asked arises in these dtypes
                 key = f"{backend.name}|op|{name}|{','.join(dtypes)}"
                 units.append(
                     Unit(
-                        id=key, kind="op", name=name, dtypes=tuple(dtypes), oracles=asked, **shared
+                        id=key, kind="op", name=name, dtypes=tuple(dtypes), oracles=own, **shared
                     )
                 )
         for group, names in _groups(specs, chosen_scenarios, asked).items():

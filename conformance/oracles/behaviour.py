@@ -69,16 +69,26 @@ def ask(
     oracle: str, ctx: Context, unit: Unit, specs: Specs
 ) -> Iterator[tuple[str, Callable[[], Comparisons]]]:
     """(case id, how to run it) for every probe of one oracle."""
-    case = first_case(ctx.op, unit.seed)
-    if case is None:
-        return
-    for number, probe in enumerate(PROBES[oracle](ctx, case)):
-        name = f"{ctx.op.name}-{oracle}-{number + 1}"
+    for name, case, probe in _probes(oracle, ctx, unit):
 
-        def run(probe: Probe = probe, name: str = name) -> Comparisons:
+        def run(name: str = name, case: Case = case, probe: Probe = probe) -> Comparisons:
             return _run(oracle, ctx, replace(case, id=name), probe, specs)
 
         yield name, run
+
+
+def texts(ctx: Context, unit: Unit) -> dict[str, str]:
+    """The program text of every probe of a unit, by case id."""
+    wanted = [oracle for oracle in questions(ctx.op) if oracle in unit.oracles]
+    found = [p for oracle in wanted for p in _probes(oracle, ctx, unit)]
+    return {name: probe.text for name, _, probe in found}
+
+
+def _probes(oracle: str, ctx: Context, unit: Unit) -> Iterator[tuple[str, Case, Probe]]:
+    case = first_case(ctx.op, unit.seed)
+    if case is not None:
+        for number, probe in enumerate(PROBES[oracle](ctx, case)):
+            yield f"{ctx.op.name}-{oracle}-{number + 1}", case, probe
 
 
 def first_case(op: OpSpec, seed: int) -> Case | None:
