@@ -22,9 +22,17 @@ from conformance.specs import (
     Refusal,
     Scenario,
     ScenarioDivergence,
+    SharedDivergence,
     Specs,
 )
-from conformance.table_checks import Errors, Words, check_op, check_scenario, nearest
+from conformance.table_checks import (
+    Errors,
+    Words,
+    check_op,
+    check_scenario,
+    check_shared,
+    nearest,
+)
 
 ASSIGNED = {OpSpec: ("name", "chapter"), Scenario: ("name", "group")}  # by place, not by field
 NESTED = (Call, Divergence, Refusal, ScenarioDivergence)
@@ -61,9 +69,12 @@ def _load(root: Path) -> Specs:
     words = Words(vocabulary, norms)
     ops = _tables(root, "ops", OpSpec, errors)
     scenarios = _tables(root, "scenarios", Scenario, errors)
+    shared = _shared(root, errors)
     if vocabulary and norms:
         for file, op in ops.values():
             check_op(op, words, errors.at(file, op.name))
+        for where, entry in shared:
+            check_shared(entry, ops, words, where)
         overloads = {name.partition(".")[0] for name in ops}
         callable_names = {*vocabulary.get("verbs", {}), *ops, *overloads}
         for file, scenario in scenarios.values():
@@ -72,7 +83,7 @@ def _load(root: Path) -> Specs:
     if errors.lines:
         raise SpecErrors(errors.lines)
     return Specs(
-        ops={name: op for name, (_, op) in ops.items()},
+        ops=_merged({name: op for name, (_, op) in ops.items()}, [d for _, d in shared]),
         scenarios={name: scenario for name, (_, scenario) in scenarios.items()},
         vocabulary=vocabulary,
         norms=norms,
@@ -197,6 +208,41 @@ def _tables(root: Path, folder: str, struct: type, errors: Errors) -> dict[str, 
             if made is not None:
                 found[name] = (file, made)
     return found
+
+
+def _shared(root: Path, errors: Errors) -> list[tuple[Errors, SharedDivergence]]:
+    """Every `[[divergence]]` of `divergences/*.toml`, with where its errors are added."""
+    found = []
+    for path in _files(root, "divergences"):
+        table = _read(path, root, errors) or {}
+        for name in table:
+            if name != "divergence" or not isinstance(table[name], list):
+                at = errors.at(_name(path, root), name)
+                at.add("", "is not a list: a file here holds [[divergence]] only")
+        rows = table.get("divergence")
+        for place, row in enumerate(rows if isinstance(rows, list) else ()):
+            at = errors.at(_name(path, root), f"divergence[{place}]")
+            if not isinstance(row, dict):
+                at.add("", f"is not a table: {row!r}")
+                continue
+            made = _decode(SharedDivergence, row, at, "")
+            if made is not None:
+                found.append((at, made))
+    return found
+
+
+def _merged(ops: dict[str, OpSpec], shared: Iterable[SharedDivergence]) -> dict[str, OpSpec]:
+    """The operations with what they share; what their own tables say comes first."""
+    more: dict[str, list[Divergence]] = {}
+    for entry in shared:
+        for name in entry.ops:
+            more.setdefault(name, []).extend(entry.each())
+    return {
+        name: msgspec.structs.replace(op, divergence=(*op.divergence, *more[name]))
+        if name in more
+        else op
+        for name, op in ops.items()
+    }
 
 
 def _decode(struct: type, table: Mapping[str, Any], at: Errors, prefix: str) -> Any:

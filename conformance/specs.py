@@ -35,6 +35,38 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return (self.rule,) if isinstance(self.rule, str) else self.rule
 
 
+class SharedDivergence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One cause that shows in several operations: a Divergence of each of them.
+
+    ops: the operations, by name. oracle: one oracle, or several. All else as in Divergence.
+    """
+
+    ops: tuple[str, ...]
+    backend: str
+    oracle: str | tuple[str, ...]
+    points: tuple[str, ...]
+    rule: str | tuple[str, ...]
+    stance: str
+    why: str
+    source: str
+    dtypes: tuple[str, ...] = ()
+    versions: str = ""
+    what: str = ""
+
+    @property
+    def oracles(self) -> tuple[str, ...]:
+        return (self.oracle,) if isinstance(self.oracle, str) else self.oracle
+
+    def each(self) -> tuple[Divergence, ...]:
+        """What is merged into the table of every operation: one Divergence per oracle."""
+        facts = {
+            name: getattr(self, name)
+            for name in self.__struct_fields__
+            if name not in ("ops", "oracle")
+        }
+        return tuple(Divergence(oracle=oracle, **facts) for oracle in self.oracles)
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One explicit call: shapes of the tensor arguments by name, and the other arguments.
 

@@ -13,7 +13,14 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from conformance.oracles.claims import ClaimError, check_claim, parse_claim
 from conformance.program import Program, ProgramError
 from conformance.schema import Schema, SchemaError
-from conformance.specs import Call, Divergence, OpSpec, Scenario, ScenarioDivergence
+from conformance.specs import (
+    Call,
+    Divergence,
+    OpSpec,
+    Scenario,
+    ScenarioDivergence,
+    SharedDivergence,
+)
 from conformance.template import Template, TemplateError
 
 BOUND_KEYS = ("value", "vjp", "second", "complex")
@@ -212,6 +219,24 @@ def _bounds(bound: dict[str, str], words: Words, at: Errors) -> None:
             at.add(f"bound.{key}", f"{parameter!r} is not a number: `{kind}=4`")
     if "value" not in bound:
         at.add("bound.value", "missing field")
+
+
+def check_shared(
+    d: SharedDivergence, ops: Collection[str], words: Words, at: Errors
+) -> None:
+    """As check_divergence; the operations are a list of names, and each of them is one."""
+    if not d.ops:
+        at.add("ops", "is empty: a prediction names the operations that it holds for")
+    for name in dict.fromkeys(d.ops):
+        if name not in ops:
+            at.add("ops", f"unknown operation {name!r}{nearest(name, ops)}")
+        elif d.ops.count(name) > 1:
+            at.add("ops", f"{name!r} stands there {d.ops.count(name)} times")
+    if not d.oracles:
+        at.add("oracle", "is empty: a prediction answers at least one question")
+    for one in d.each()[:1]:
+        check_divergence(one, words, at, "")
+    words.check("oracles", d.oracles[1:], at, "oracle")
 
 
 def check_divergence(d: Divergence, words: Words, at: Errors, prefix: str) -> None:

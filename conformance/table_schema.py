@@ -16,7 +16,7 @@ import msgspec
 
 from conformance.loading import ASSIGNED, installed_root, load_specs
 from conformance.promotion import Table
-from conformance.specs import OpSpec, Scenario, Specs
+from conformance.specs import OpSpec, Scenario, SharedDivergence, Specs
 from conformance.table_checks import BOUND_KEYS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -46,6 +46,13 @@ WORDS = {
         "stance": "stances",
         "dtypes": "dtypes",
     },
+    "SharedDivergence": {
+        "oracle": "oracles",
+        "points": "points",
+        "rule": "divergence_rules",
+        "stance": "stances",
+        "dtypes": "dtypes",
+    },
     "Scenario": {"oracle": "oracles", "needs": "capabilities"},
     "ScenarioDivergence": {"stance": "stances"},
 }
@@ -57,6 +64,7 @@ def schemas(specs: Specs) -> dict[str, dict[str, Any]]:
     return {
         "ops.json": _tables(OpSpec, specs, "Operations: one table each"),
         "scenarios.json": _tables(Scenario, specs, "Scenarios: one table each"),
+        "divergences.json": _shared(specs),
         "promotion.json": _promotion(),
         "vocabulary.json": _of(
             "The closed lists: word and one line of meaning",
@@ -104,15 +112,35 @@ def _of(title: str, table: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def _tables(struct: type, specs: Specs, title: str) -> dict[str, Any]:
-    made = msgspec.json.schema(struct)
-    definitions = made["$defs"]
+def _shared(specs: Specs) -> dict[str, Any]:
+    """A file holds [[divergence]] entries and nothing else."""
+    definitions = _definitions(SharedDivergence, specs)
+    _restrict(definitions["SharedDivergence"]["properties"]["ops"], sorted(specs.ops))
+    entries = {"type": "array", "items": {"$ref": "#/$defs/SharedDivergence"}}
+    return {
+        "$schema": DIALECT,
+        "title": "Differences of one cause, in several operations",
+        "type": "object",
+        "properties": {"divergence": entries},
+        "additionalProperties": False,
+        "$defs": _tidy(definitions),
+    }
+
+
+def _definitions(struct: type, specs: Specs) -> dict[str, Any]:
+    """The struct and what is in it, words restricted to their lists."""
+    definitions = msgspec.json.schema(struct)["$defs"]
     for name, fields in WORDS.items():
         for field, list_name in fields.items() if name in definitions else ():
             words = sorted(specs.vocabulary[list_name])
             # a word may be left empty where the default says that there is none
             blank = definitions[name]["properties"][field].get("default") == ""
             _restrict(definitions[name]["properties"][field], [""] * blank + words)
+    return definitions
+
+
+def _tables(struct: type, specs: Specs, title: str) -> dict[str, Any]:
+    definitions = _definitions(struct, specs)
     table = definitions[struct.__name__]
     for field in ASSIGNED[struct]:
         del table["properties"][field]

@@ -206,6 +206,55 @@ def test_a_wrong_divergence_is_named(root, change, message):
     assert message in errors[0]
 
 
+def shared(root: Path, **change: str | None) -> None:
+    """Writes one [[divergence]] over the operations `exp` and `clamp`."""
+    (root / "ops" / "elementwise.toml").write_text(EXP + table("clamp", OP))
+    (root / "divergences").mkdir()
+    given = {**DIVERGENCE, "ops": '["exp", "clamp"]', "oracle": '["value", "vjp"]'}
+    text = table("[divergence]", given, **change)
+    (root / "divergences" / "jax.toml").write_text(text)
+
+
+def test_a_shared_divergence_is_one_of_each_operation(root):
+    shared(root)
+    specs = load_specs(root)
+    for name in ("exp", "clamp"):
+        assert [d.oracle for d in specs.ops[name].divergence] == ["value", "vjp"]
+        assert all(d.rules == ("half",) for d in specs.ops[name].divergence)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ops": '["exp", "clmap"]'}, "ops: unknown operation 'clmap' (did you mean 'clamp'?)"),
+        ({"ops": '["exp", "*"]'}, "ops: unknown operation '*'"),
+        ({"ops": '["exp", "exp"]'}, "ops: 'exp' stands there 2 times"),
+        ({"ops": "[]"}, "ops: is empty"),
+        ({"ops": None}, "ops: missing field"),
+        ({"points": "[]"}, "points: is empty"),
+        ({"points": None}, "points: missing field"),
+        ({"oracle": "[]"}, "oracle: is empty"),
+        ({"oracle": '["value", "vpj"]'}, "oracle: unknown oracle 'vpj' (did you mean 'vjp'?)"),
+        ({"rule": '"hlaf"'}, "rule: unknown divergence rule 'hlaf'"),
+        ({"pionts": '["nan"]'}, "pionts: unknown field (did you mean 'points'?)"),
+    ],
+)
+def test_a_wrong_shared_divergence_is_named(root, change, message):
+    shared(root, **change)
+    errors = lines(root)
+    assert len(errors) == 1, errors
+    assert errors[0].startswith("specs/divergences/jax.toml: divergence[0].")
+    assert message in errors[0]
+
+
+def test_a_file_of_divergences_holds_nothing_else(root):
+    shared(root)
+    (root / "divergences" / "more.toml").write_text("[exp]\nrule = 'half'\n")
+    assert lines(root) == (
+        "specs/divergences/more.toml: exp: is not a list: a file here holds [[divergence]] only",
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
