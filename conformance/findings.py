@@ -229,6 +229,29 @@ def finding(
     )
 
 
+def errored(ctx: Context, oracle: str, case: Any, program: str, problem: str) -> Finding:
+    """A case that the adapter could not report on: an exception that is on none of its lists."""
+    kind = problem.split(":")[0]
+    cause = "|".join((ctx.op.name, oracle, ctx.backend.name, Verdict.ERRORED.value, kind))
+    digest = hashlib.sha256(cause.encode()).hexdigest()[:4]
+    return Finding(
+        id=f"{ctx.op.name}-{oracle}-{'_'.join(_plain(d) for d in case.dtypes)}-{digest}",
+        op=ctx.op.name,
+        oracle=oracle,
+        backend=ctx.backend.name,
+        verdict=Verdict.ERRORED,
+        dtypes=case.dtypes,
+        points=(),
+        observed=problem,
+        expected=None,
+        program=program,
+        count=1,
+        message=f"{ctx.op.name} {oracle} {case.id}: the adapter maps no error kind to: {problem}",
+        norm=ctx.op.norm,
+        cause=cause,
+    )
+
+
 def _plain(word: str) -> str:
     return word.replace("[]", "0d").replace(":", "")
 

@@ -61,6 +61,7 @@ class Collector:
     def __init__(self, ctx: Context, dtypes: tuple[str, ...], again: Callable[..., Any]) -> None:
         self.ctx, self.dtypes, self.again = ctx, dtypes, again
         self.questions: dict[str, Question] = {}
+        self.errors: list[Finding] = []  # of the harness or the adapter, not of the library
 
     def expect(self, oracle: str) -> Question:
         """Say that an oracle will be asked: with nothing compared it will be VACUOUS."""
@@ -204,7 +205,7 @@ class Collector:
     # what comes out --------------------------------------------------------------------
 
     def finish(self) -> tuple[list[Answer], list[Finding]]:
-        answers, findings = [], []
+        answers, findings = [], list(self.errors)
         for oracle, q in self.questions.items():
             findings += self._divergence_findings(oracle, q)
             findings += self._cause_findings(q)

@@ -12,11 +12,12 @@ import numpy as np
 
 from conformance.accuracy.expected import Expectation
 from conformance.accuracy.formats import is_complex, is_floating
-from conformance.backends.protocol import NotExpressible
+from conformance.backends.protocol import NotExpressible, UnmappedError
 from conformance.cases import generate
 from conformance.cases.case import Case
 from conformance.cases.generate import cases_of, cotangents_for, home_dtype, mixed_cases
 from conformance.engine.plan import Unit
+from conformance.findings import errored
 from conformance.judging import Collector
 from conformance.oracles import behaviour
 from conformance.oracles.alias import alias, view_or_copy
@@ -84,11 +85,21 @@ def run_unit(
 def program_of(unit: Unit, case: str, backend: Any, reference: Any, specs: Specs) -> str:
     """The program text of one case of a unit, without running the library."""
     op = specs.ops[unit.name]
-    for made in _cases(op, unit, "layouts" in backend.capabilities):
+    asked = _within(op, backend.capabilities)
+    for made in _cases(asked, unit, "layouts" in backend.capabilities):
         if made.id == case:
             return program_text(op, made)
     ctx = Context(op, backend, reference, Expectation(reference, backend.promotion))
     return behaviour.texts(ctx, unit)[case]
+
+
+def _within(op: OpSpec, capabilities: Collection[str]) -> OpSpec:
+    """The operation with those calls only whose needs the backend meets."""
+    return msgspec.structs.replace(
+        op,
+        calls=tuple(call for call in op.calls if set(call.needs) <= set(capabilities)),
+        errors=tuple(call for call in op.errors if set(call.needs) <= set(capabilities)),
+    )
 
 
 def _cases(op: OpSpec, unit: Unit, layouts: bool) -> Iterator[Case]:
@@ -215,6 +226,16 @@ class OpUnit:
             collector.add(self.compare(sample))
         except NotExpressible as problem:
             self._inexpressible(collector, case, problem)
+        except UnmappedError as problem:
+            self._unmapped(collector, case, problem)
+
+    def _unmapped(self, collector: Collector, case: Case, problem: UnmappedError) -> None:
+        """The adapter knows no kind for what the library raised: our gap, and only this case's."""
+        oracles = [o for o in oracles_of_case(self.unit, case.id) if o in collector.questions]
+        for oracle in oracles or self.unit.oracles[:1]:
+            collector.verdict(oracle, Verdict.ERRORED, str(problem))
+        text = program_text(self.op, case)
+        collector.errors.append(errored(self.ctx, (oracles or self.unit.oracles)[0], case, text, str(problem)))
 
     def _inexpressible(self, collector: Collector, case: Case, problem: NotExpressible) -> None:
         """The library's call has no such argument: said, and never counted as compared."""
