@@ -90,9 +90,16 @@ def need_float(x, message):
 
 # ── sums and products ──────────────────────────────────────────────────────────────────────────
 
+def total(x, axes, keepdim):
+    """Sum as an array: of objects NumPy returns the bare object."""
+    carried = carry(x)
+    return np.asarray(np.sum(carried, axis=axes, keepdims=keepdim),
+                      object if x.dtype == object else None)
+
+
 def _sum(self, dim=None, keepdim=False, *, dtype=None):
     axes = all_dims(dim, self.ndim)
-    return np.sum(carry(self), axis=axes, keepdims=keepdim).astype(self.dtype)
+    return total(self, axes, keepdim).astype(self.dtype)
 
 
 rule("sum", _sum, inputs=("self",), promote="sum", jvp="linear", node=numbered("Sum"),
@@ -103,9 +110,10 @@ def _mean(self, dim=None, keepdim=False, *, dtype=None):
     need_float(self, "mean(): could not infer output dtype. Input dtype must be either a floating "
                      f"point or complex dtype. Got: {self.dtype.name}")
     axes = all_dims(dim, self.ndim)
-    total = np.sum(carry(self), axis=axes, keepdims=keepdim)
+    added = total(self, axes, keepdim)
     n = count(self.shape, axes)
-    return (total / (n if total.dtype == object else total.dtype.type(n))).astype(self.dtype)
+    mean = added / (n if added.dtype == object else added.dtype.type(n))
+    return np.asarray(mean, self.dtype)
 
 
 rule("mean", _mean, inputs=("self",), jvp="linear", node=numbered("Mean"),
