@@ -42,8 +42,8 @@ def test_a_conforming_backend_passes_and_k_selects(ask) -> None:
 
 def test_a_failure_shows_the_finding_and_its_repro_line(ask, pytester: pytest.Pytester) -> None:
     result = ask(
-        "--conformance-backend", "fake:value_tail", "--conformance-op", "exp", "-k", "value",
-        "--junitxml", "out.xml",
+        "--conformance-backend", "fake:value_tail", "--conformance-op", "exp",
+        "--conformance-oracle", "value", "--junitxml", "out.xml",
     )  # fmt: skip
     assert (result.parseoutcomes()["failed"], result.ret) == (1, 1)
     result.stdout.fnmatch_lines(["DIVERGES", "exp value *expected*", "*conformance repro *exp-value-*"])
