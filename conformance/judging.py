@@ -50,6 +50,7 @@ class Question:
     open: int = 0
     extremal: tuple[Comparison, int] | None = None
     why: str = ""
+    refused: bool = False
 
 
 class Collector:
@@ -81,6 +82,7 @@ class Collector:
         q = self.expect(c.oracle)
         q.compared += c.compared
         q.skipped += c.skipped
+        q.refused |= c.is_fact and c.category == "raised"
         if c.worst is not None and np.isfinite(c.worst) and c.unit != "exact":
             if q.worst is None or c.worst / max(c.allowed or 1, 1e-9) > q.worst / max(
                 q.allowed or 1, 1e-9
@@ -121,6 +123,8 @@ class Collector:
         seen = np.zeros(named.shape, bool)
         by_rule = ""
         for word in entry.rules:
+            if c.is_fact and word not in divergences.OF_FACTS:
+                continue  # it speaks of numbers, and this is a refusal
             value = divergences.RULES[word](prediction)
             if isinstance(value, str) and not c.is_fact:
                 continue  # it speaks of a refusal, and these are numbers
@@ -206,7 +210,11 @@ class Collector:
 
     def finish(self) -> tuple[list[Answer], list[Finding]]:
         answers, findings = [], list(self.errors)
+        value = self.questions.get("value", Question())
         for oracle, q in self.questions.items():
+            if value.refused and not q.compared and not q.verdicts:
+                q.verdicts.add(Verdict.NOT_APPLICABLE)
+                q.why = "the call is refused, which is the value oracle's question"
             findings += self._divergence_findings(oracle, q)
             findings += self._cause_findings(q)
             findings += self._open_findings(oracle, q)

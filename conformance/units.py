@@ -300,9 +300,11 @@ class OpUnit:
         elif case.kind in ("layout", "length"):
             if "layout" in self.wanted:
                 yield from layout(self.ctx, sample)
-            names = ["alias"] if "aliasing" in self.backend.capabilities else []
+            names = ["alias"]
         else:
             names = list(PLAIN)
+        if "aliasing" not in self.backend.capabilities:
+            names = [name for name in names if name != "alias"]
         for name in names:
             if name in self.wanted:
                 yield from PLAIN[name](self.ctx, sample)

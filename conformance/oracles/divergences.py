@@ -333,8 +333,15 @@ def _raises(kind: str) -> None:
 
 for _kind in (
     "shape_mismatch", "index_out_of_range", "dim_out_of_range", "view_impossible", "argument",
+    "dtype_unsupported",
 ):  # fmt: skip
     _raises(_kind)
+
+# What may be said of a fact; all other rules speak of numbers only.
+OF_FACTS = frozenset(
+    name for name in RULES if name in ("as_norm", "not_refused", "half_done")
+    or name.startswith("raises_")
+)  # fmt: skip
 
 
 def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
