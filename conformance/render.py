@@ -26,8 +26,10 @@ def number(value: Any) -> str:
         return str(int(value))
     if isinstance(value, (complex, np.complexfloating)):
         return f"complex({number(value.real)}, {number(value.imag)})"
-    # the shortest digits of the number's own type; bfloat16 through the float it equals
-    return shortest(value) if isinstance(value, float) else repr(float(value))
+    text = shortest(value)
+    if isinstance(value, np.floating) and type(value)(float(text)) != value:
+        return repr(float(value))  # the short form would be rounded twice on its way back (or nan)
+    return text
 
 
 def nested(array: np.ndarray) -> str:
