@@ -22,7 +22,7 @@ from reference_impl.promotion import can_cast, promote_types, result_type
 from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl import (
-    casting, complex_views, copying, indexing, members, operators, out, places, shapes, views,
+    casting, creation, complex_views, copying, indexing, members, operators, out, places, shapes, views,
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
@@ -33,6 +33,7 @@ from reference_impl.namespaces import ops
 from reference_impl import linalg, nn
 
 globals().update(FUNCTIONS)
+globals().update(creation.TYPED)             # FloatTensor, LongTensor, ...
 
 inf, nan, pi, e = queries.inf, queries.nan, queries.pi, queries.e
 __version__ = "2.13.0"       # the PyTorch whose semantics this follows

@@ -2,8 +2,8 @@
 
 from reference_impl.creation import zeros_like
 from reference_impl.errors import ArgumentType, ShapeMismatch
-from reference_impl.geometry import broadcast_shapes
 from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
+from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import edges_of, make_node
 from reference_impl.inplace import check_history, check_result_shape, rebase, write

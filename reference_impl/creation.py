@@ -293,6 +293,20 @@ def legacy_constructor(cls, *args, **kwargs):
     return zeros(*args)
 
 
+def _typed(dtype):
+    """torch.FloatTensor and its kin: sizes or data, always of one dtype."""
+    def constructor(*args):
+        if len(args) == 1 and not isinstance(args[0], int):
+            return tensor(args[0], dtype=dtype)
+        return zeros(*args, dtype=dtype)
+    constructor.__name__ = f"{dtype.scalar_name}Tensor"
+    return constructor
+
+
+TYPED = {f"{d.scalar_name}Tensor": _typed(d) for d in dt.ALL
+         if d.category <= dt.FLOAT and not d.scalar_name.startswith("UInt")}
+
+
 def like(value):
     """zeros_like and its kin: size, strides and dtype of a tensor."""
     def filled_like(input, *, dtype=None, device=None, requires_grad=False, layout=None,

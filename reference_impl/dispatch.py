@@ -4,8 +4,8 @@ import numpy as np
 
 from reference_impl import dtypes as dt
 from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable, NotImplementedFor
-from reference_impl.geometry import broadcast_shapes
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
+from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
@@ -156,10 +156,12 @@ def _wrong(rule, i, value):
 def wrap_number(value, dtype=None):
     """A Python number as a zero-dim tensor that yields in promotion.
 
-    Its digits are kept in double, although it counts as the default dtype: 0.3 times a float64
-    tensor is not 0.3 rounded to float32 times it.
+    Its digits are kept, in double or in NumPy's long double, although it counts as the default
+    dtype: 0.3 times a float64 tensor is not 0.3 rounded to float32 times it.
     """
-    own = {dt.FLOAT: dt.float64, dt.COMPLEX: dt.complex128}.get(
+    wide = isinstance(value, (np.longdouble, np.clongdouble))
+    own = {dt.FLOAT: dt.extended if wide else dt.float64,
+           dt.COMPLEX: dt.cextended if wide else dt.complex128}.get(
         number_dtype(value).category, number_dtype(value))
     made = make_tensor(np.array(value, own.np), own)
     made._wrapped = True

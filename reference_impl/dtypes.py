@@ -5,10 +5,12 @@ objects (balls of arbitrary precision) on which the same rules run; it is floati
 autograd, promotes above everything and is never converted.
 """
 
+import builtins
+
 import ml_dtypes
 import numpy as np
 
-__all__ = ["dtype", "finfo", "iinfo", "from_numpy_dtype", "get_default_dtype", "set_default_dtype"]
+__all__ = ["dtype", "finfo", "from_numpy_dtype", "get_default_dtype", "iinfo", "set_default_dtype"]
 
 BOOL, INT, FLOAT, COMPLEX, EXACT = range(5)  # the categories of torch's promotion, in order
 
@@ -16,7 +18,7 @@ BOOL, INT, FLOAT, COMPLEX, EXACT = range(5)  # the categories of torch's promoti
 class dtype:
     """One element type. Compared by identity; `np` is the NumPy dtype that stores it."""
 
-    __slots__ = ("name", "np", "category", "itemsize", "is_signed", "scalar_name", "rank")
+    __slots__ = ("category", "is_signed", "itemsize", "name", "np", "rank", "scalar_name")
 
     def __init__(self, name, numpy_dtype, category, scalar_name, rank, signed=True):
         self.name, self.np, self.category = name, np.dtype(numpy_dtype), category
@@ -150,4 +152,4 @@ class iinfo:
 
 
 # `bool`, `int` and `float` above are torch's names and hide Python's own
-bool_, int_, float_ = type(True), type(1), type(1.0)
+bool_, int_, float_ = builtins.bool, builtins.int, builtins.float

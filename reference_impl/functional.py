@@ -64,7 +64,7 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
 def jvp(func, inputs, v=None, create_graph=False, strict=False):
     """(func(inputs), its Jacobian times v), by differentiating the vjp."""
     with enable_grad():
-        inputs, single = _tuple(inputs, "inputs given to jvp")
+        inputs, _ = _tuple(inputs, "inputs given to jvp")
         v = _vectors(v, inputs, "the input")
         inputs = _fresh(inputs, create_graph)
         outputs, one_out = _tuple(func(*inputs), "outputs of the user-provided function")

@@ -11,6 +11,7 @@ from functools import cache
 
 from reference_impl.errors import GraphFreed, SavedTensorModified, shape_text
 from reference_impl.geometry import numel
+from reference_impl.hooks import HookTable, add_hook
 from reference_impl.tensor import Size, shallow
 
 _sequence = itertools.count()
@@ -76,8 +77,17 @@ class Node:
     engine holds cotangents to.
     """
 
-    __slots__ = ("edges", "metas", "sequence", "hooks", "pre_hooks", "tensor_hooks", "retained",
-                 "metadata", "__weakref__")
+    __slots__ = (
+        "__weakref__",
+        "edges",
+        "hooks",
+        "metadata",
+        "metas",
+        "pre_hooks",
+        "retained",
+        "sequence",
+        "tensor_hooks",
+    )
     builtin = False      # torch names nodes of its engine with their namespace
 
     def __init__(self, edges, metas):
@@ -98,6 +108,18 @@ class Node:
     def backward(self, cts):
         """Cotangents of the inputs, one per edge (None: none). cts: one per output or None."""
         raise NotImplementedError
+
+    def register_hook(self, hook):
+        """Call hook(cotangents out, cotangents in) after this node ran; it may replace the former."""
+        if self.hooks is None:
+            self.hooks = HookTable()
+        return add_hook(self.hooks, hook)
+
+    def register_prehook(self, hook):
+        """Call hook(cotangents in) before this node runs; it may replace them."""
+        if self.pre_hooks is None:
+            self.pre_hooks = HookTable()
+        return add_hook(self.pre_hooks, hook)
 
     def release(self):
         """Free what was kept for backward."""
@@ -151,7 +173,7 @@ def gradient_edge(t):
 class Saved:
     """A tensor kept for backward, with the version it had: later writes are noticed."""
 
-    __slots__ = ("tensor", "version", "node", "nr", "is_result", "leaf_grad")
+    __slots__ = ("is_result", "leaf_grad", "node", "nr", "tensor", "version")
 
     def __init__(self, t, is_result=False):
         edge = None if is_result else gradient_edge(t)
@@ -199,7 +221,7 @@ class Saved:
 class RuleNode(Node):
     """A step recorded by an operation of the table."""
 
-    __slots__ = ("rule", "arguments", "saved", "structure", "needed", "many")
+    __slots__ = ("arguments", "many", "needed", "rule", "saved", "structure")
     rule_of_class = None
 
     def __init__(self, rule, edges, metas, arguments, structure, needed, many):

@@ -12,8 +12,8 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
-from reference_impl.grad_mode import state
 from reference_impl.geometry import may_self_overlap
+from reference_impl.grad_mode import state
 from reference_impl.graph import STAMP, Node, edges_of, gradient_edge, make_node, save_result
 from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
@@ -153,7 +153,7 @@ class CopySlices(Node):
     The cotangent of the base goes through `inner` where the view lies, unchanged elsewhere.
     """
 
-    __slots__ = ("inner", "view_like", "base_geometry")
+    __slots__ = ("base_geometry", "inner", "view_like")
     builtin = True
 
     def __init__(self, base, view, inner):

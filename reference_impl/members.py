@@ -335,10 +335,14 @@ def type_(self, dtype=None):
 Tensor.type = type_
 
 
+def _conversion(to):
+    return lambda self, memory_format=None: self.to(to)
+
+
 for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
     if _to is not dt.exact:
         setattr(Tensor, {"complex64": "cfloat", "complex128": "cdouble"}.get(_name, _name),
-                (lambda to: lambda self, memory_format=None: self.to(to))(_to))
+                _conversion(_to))
 for _name in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
               "float32", "float64"):
     delattr(Tensor, _name)              # torch spells these byte, char, short, int, long, ...

@@ -27,6 +27,10 @@ def _binary(name):
     return operator
 
 
+def _unary(name):
+    return lambda self: FUNCTIONS[name](self)
+
+
 def _reflected(name):
     def operator(self, other):
         if not isinstance(other, OPERANDS):
@@ -67,7 +71,7 @@ for _python, _torch in BINARY.items():
 for _python in COMPARE:
     setattr(Tensor, f"__{_python}__", _binary(_python))
 for _python, _torch in UNARY.items():
-    setattr(Tensor, f"__{_python}__", (lambda name: lambda self: FUNCTIONS[name](self))(_torch))
+    setattr(Tensor, f"__{_python}__", _unary(_torch))
 Tensor.__pos__ = lambda self: self
 Tensor.__hash__ = object.__hash__       # identity, as in torch, although == compares elements
 Tensor.__contains__, Tensor.__iter__ = contains, iterate

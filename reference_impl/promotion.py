@@ -5,7 +5,7 @@ tensors with dimensions, zero-dim tensors, Python numbers; a lower class changes
 when its category (bool < integer < floating < complex) is higher.
 """
 
-from functools import lru_cache, cache
+from functools import cache
 
 import numpy as np
 

@@ -10,6 +10,7 @@ from reference_impl.errors import (
     ArgumentType,
     DimCount,
     DimRepeated,
+    NotDifferentiable,
     ShapeMismatch,
     shape_text,
 )
@@ -213,6 +214,22 @@ def repeat(self, *repeats, **named):
 composite("repeat", repeat, function=False, helper=True)
 composite("split_with_sizes", lambda self, split_sizes, dim=0: self.split(split_sizes, dim),
           helper=True)
+def reshaped_in_place(name):
+    """`name_`: the same view, taken by the tensor itself. Only where no history is at stake."""
+    def method(self, *args):
+        if self.requires_grad or self._view is not None:
+            raise NotDifferentiable(f"{name}_ is not available for views and for tensors that "
+                                    f"require grad: use {name}")
+        made = getattr(self.detach(), name)(*args)
+        self._array, self._size, self._stride = made._array, made._size, made._stride
+        self._counter.value += 1
+        return self
+    method.__name__ = f"{name}_"
+    return method
+
+
+for _name in ("t", "transpose", "squeeze", "unsqueeze", "swapaxes"):
+    setattr(Tensor, f"{_name}_", reshaped_in_place(_name))
 Tensor.view = view
 Tensor.T, Tensor.mT = property(all_reversed), property(matrix_transpose)
 Tensor.H, Tensor.mH = property(hermitian), property(adjoint)

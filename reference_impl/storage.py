@@ -18,7 +18,7 @@ class VersionCounter:
 class Storage:
     """A run of memory. Built from an ndarray (kept alive), whose lowest address is byte 0."""
 
-    __slots__ = ("_owner", "_flat", "__weakref__")
+    __slots__ = ("__weakref__", "_flat", "_owner")
 
     def __init__(self, owner):
         self._owner, self._flat = owner, None

@@ -9,7 +9,6 @@ from reference_impl.geometry import (
     Geometry,
     contiguous_stride,
     elementwise_stride,
-    is_contiguous,
     numel,
     preserved_stride,
 )

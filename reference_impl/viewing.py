@@ -5,8 +5,8 @@ through any alias, the base gets a new history; a view made earlier notices that
 and derives its own history anew from the base's.
 """
 
-from reference_impl.geometry import Geometry
 from reference_impl.forward_ad import attach_tangents, level
+from reference_impl.geometry import Geometry
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.tensor import make_alias
@@ -15,7 +15,7 @@ from reference_impl.tensor import make_alias
 class ViewInfo:
     """Why a tensor is a view. made: "normal", "no_grad", "multi_output" or "custom"."""
 
-    __slots__ = ("base", "replay", "version", "made")
+    __slots__ = ("base", "made", "replay", "version")
 
     def __init__(self, base, replay, version, made):
         self.base, self.replay, self.version, self.made = base, replay, version, made

@@ -31,7 +31,7 @@ def product(a, b, name):
     """a @ b in the dtype of a. Raises NotImplementedFor for bool."""
     if a.dtype == np.bool_:
         raise NotImplementedFor(f"\"{name}\" not implemented for 'Bool'")
-    return np.matmul(carry(a), carry(b)).astype(a.dtype)
+    return np.asarray(np.matmul(carry(a), carry(b)), a.dtype)     # of objects: a bare object
 
 
 def columns(a):
