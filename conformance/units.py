@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from conformance.accuracy.expected import Expectation
-from conformance.accuracy.formats import is_complex, is_floating
+from conformance.accuracy.formats import check_wide, is_complex, is_floating
 from conformance.backends.protocol import NotExpressible, UnmappedError
 from conformance.cases import generate
 from conformance.cases.case import Case
@@ -36,6 +36,7 @@ from conformance.verdicts import Times, UnitResult, Verdict
 
 PLAIN = {"value": value, "dtype": dtype, "shape": shape, "vjp": vjp, "alias": alias}
 SECOND_DTYPES = ("float32", "float64")  # the derivative's formula is the same in every dtype
+WIDEST = {"float64", "complex128"}  # judged in long double, which not every platform has
 MOST_SECOND = 4
 MOST_TWICE = 3
 DERIVATIVES = {"vjp": ("autograd",), "second_order": ("autograd",)}
@@ -147,7 +148,9 @@ class OpUnit:
         if missing and not reason:
             reason = f"needs {', '.join(missing)}"
         if reason:
-            return self._not_applicable(reason)
+            return self._unasked(Verdict.NOT_APPLICABLE, reason)
+        if check_wide() and not WIDEST.isdisjoint(self.unit.dtypes):
+            return self._unasked(Verdict.NOT_RUN, check_wide())
         if self.unit.dtypes != ("mixed",):
             self._expect(self.unit.dtypes)
         asked = _within(self.op, self.backend.capabilities)
@@ -178,12 +181,12 @@ class OpUnit:
     def _differentiable(self, dtype_name: str) -> bool:
         return differentiable_in(self.op, dtype_name)
 
-    def _not_applicable(self, reason: str):
+    def _unasked(self, verdict: Verdict, reason: str):
         collector = self.collector(self.unit.dtypes)
         names = ["value", "dtype"] if self.unit.dtypes == ("mixed",) else None
         for oracle in names or self.questions(self.unit.dtypes[0]):
             if oracle in self.wanted:
-                collector.verdict(oracle, Verdict.NOT_APPLICABLE, reason)
+                collector.verdict(oracle, verdict, reason)
         answers, findings = collector.finish()
         return answers, findings, []
 
@@ -220,6 +223,9 @@ class OpUnit:
         if common not in generate.DTYPES:
             why = f"computes in {common}, which is not among the dtypes of the specification"
             collector.verdict("dtype", Verdict.NOT_APPLICABLE, why)
+            return
+        if check_wide() and common in WIDEST:
+            collector.verdict("dtype", Verdict.NOT_RUN, check_wide())
             return
         try:
             sample = self.sample(case)

@@ -3,18 +3,18 @@
 In a line, ct is the cotangent, ins the inputs, y the result, t the tangents.
 """
 
-import math
-
 import numpy as np
 
 from reference_impl import special
 from reference_impl.errors import ArgumentType
 from reference_impl.rules.elementwise import REAL, RESULT, SELF, unary, where
 
-ROOT_HALF = math.sqrt(0.5)
-NORMAL_PEAK = 1 / math.sqrt(2 * math.pi)
+# long double, so that a constant is no less precise than what it multiplies
+ROOT_HALF = np.sqrt(np.longdouble(0.5))
+PI = 4 * np.arctan(np.longdouble(1))
+NORMAL_PEAK = 1 / np.sqrt(2 * PI)
 # of the tanh form of gelu, as its documentation gives them
-KAPPA, CUBIC = math.sqrt(2 / math.pi), 0.044715
+KAPPA, CUBIC = np.sqrt(2 / PI), 0.044715
 
 unary("sigmoid", special.sigmoid, promote="float", saves=RESULT,
       vjp=lambda ct, ins, y: [ct * ((1 - y) * y).conj()],

@@ -4,7 +4,6 @@ In a line, ct is the cotangent, ins the inputs, y the result, t the tangents. Th
 what is kept for them are those of PyTorch's tools/autograd/derivatives.yaml.
 """
 
-import cmath
 import math
 
 import numpy as np
@@ -94,7 +93,8 @@ def with_number(x, number):
     """x in its common dtype with a Python number, and the number in that dtype."""
     own = dt.BY_NUMPY[x.dtype]
     common = combine_classes(own, number_dtype(number))
-    return x.astype(common.np), special.constant(np.empty(1, common.np), number)
+    x = x.astype(common.np)
+    return x, special.constant(x, number)
 
 
 def power_of_tensor(self, exponent):
@@ -123,7 +123,9 @@ def constant_base_slope(base, p, y):
         rising = p.real >= 0 if p.is_complex() else p >= 0
         return where(rising, 0, y * -math.inf)
     real = not p.is_complex() and not isinstance(base, complex)
-    log = (math.log(base) if base > 0 else math.nan) if real else cmath.log(base)
+    # in long double, so that the constant is no less precise than what it multiplies
+    with np.errstate(invalid="ignore"):
+        log = np.log(np.longdouble(base) if real else np.clongdouble(base))
     return y * log
 
 

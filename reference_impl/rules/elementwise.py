@@ -4,8 +4,6 @@ In a line, ct is the cotangent, ins the inputs, y the result, t the tangents. Th
 what is kept for them are those of PyTorch's tools/autograd/derivatives.yaml.
 """
 
-import math
-
 import numpy as np
 
 from reference_impl import special
@@ -14,9 +12,10 @@ from reference_impl.rule import rule
 
 SELF, RESULT = {"self": ("self",)}, {"self": ("result",)}
 REAL, NUMBER = "int float", "int float complex"
-LN2, LN10 = math.log(2), math.log(10)
+# long double, so that a constant is no less precise than what it multiplies
+LN2, LN10 = np.log(np.longdouble(2)), np.log(np.longdouble(10))
 # how fast erf rises at 0
-TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
+TWO_OVER_ROOT_PI = 1 / np.sqrt(np.arctan(np.longdouble(1)))
 
 
 def unary(name, forward, **facts):
