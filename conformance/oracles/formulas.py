@@ -1,0 +1,161 @@
+"""The formulas by which a library computes, where they lead elsewhere than the norm's.
+
+A formula says what is computed, step by step; `conformance.oracles.steps` does the steps. It is
+what a library's source says: read, not tried out. Keys: library, operation, what is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from conformance.oracles import steps
+from conformance.oracles.steps import Number, where
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """x, y: the first and second operand (y: None where there is none); ct: the cotangent."""
+
+    x: Number
+    y: Number | None
+    ct: Number | None
+    args: dict[str, Any]
+
+
+Formula = Callable[[Operands], Number]
+FORMULAS: dict[tuple[str, str, str], Formula] = {}
+
+
+def formula(library: str, op: str, what: str) -> Callable[[Formula], Formula]:
+    def register(function: Formula) -> Formula:
+        FORMULAS[library, op, what] = function
+        return function
+
+    return register
+
+
+def _all(library: str, **formulas: Formula) -> None:
+    """name__what = formula, with `_` for the dot: div__ct_other is "ct.other" of div."""
+    for key, function in formulas.items():
+        op, _, what = key.partition("__")
+        FORMULAS[library, op, what.replace("_", ".", 1)] = function
+
+
+# jax 0.10: jax/_src/lax/lax.py and lax/special.py (primitives and their derivatives),
+# numpy/ufuncs.py, nn/functions.py
+
+LN2, LOG10_E = math.log(2), 0.4342944819032518
+
+
+def _power(n: Number, count: int) -> Number:
+    """integer_pow: products of repeated squares, and the reciprocal at the end."""
+    if count < 0:
+        return 1 / _power(n, -count)
+    found: Number | None = None
+    while count:
+        if count & 1:
+            found = n if found is None else found * n
+        count >>= 1
+        n = n * n if count else n
+    return found if found is not None else 0 * n + 1
+
+
+def _not_zero(n: Number) -> Number:
+    return where(n.equals(0), 1, n)
+
+
+def _hypot(o: Operands) -> Number:
+    x, y = abs(o.x), abs(o.y)
+    big, small = steps.maximum(x, y), steps.minimum(x, y)
+    found = big * steps.sqrt(1 + steps.square(small / _not_zero(big)))
+    return where((x.a == np.inf) | (y.a == np.inf), np.inf, where(big.equals(0), big, found))
+
+
+def _logistic(x: Number) -> Number:
+    return 1 / (1 + steps.exp(-x))
+
+
+def _silu_ct(o: Operands) -> Number:
+    s = _logistic(o.x)
+    return o.ct * s + (o.ct * o.x) * (s * (1 - s))
+
+
+def _gelu_ct(o: Operands) -> Number:
+    root = math.sqrt(0.5)
+    inner = -o.x * root
+    through = (o.ct * (0.5 * o.x)) * (-2 / math.sqrt(math.pi) * steps.exp(-steps.square(inner)))
+    return 0.5 * (o.ct * steps.erfc(inner)) + -(through * root)
+
+
+def _power_ct(o: Operands) -> Number:
+    return o.ct * (o.y * steps.power(o.x, o.y - 1))
+
+
+def _scalar_power(o: Operands) -> Number:
+    k = o.args["exponent"]
+    if k == 0.5:
+        return steps.sqrt(o.x)
+    return _power(o.x, k) if isinstance(k, int) else steps.power(o.x, k)
+
+
+def _scalar_power_ct(o: Operands) -> Number:
+    k = o.args["exponent"]
+    if k == 0.5:
+        return o.ct * (0.5 / steps.sqrt(o.x))
+    if not isinstance(k, int):
+        return o.ct * (k * steps.power(o.x, k - 1))
+    if k == 0:
+        return o.ct * 0
+    return o.ct if k == 1 else o.ct * (k * _power(o.x, k - 1))
+
+
+def _float_divmod(o: Operands) -> tuple[Number, Number]:
+    x, y = o.x, o.y
+    mod = steps.fmod(x, y)
+    quotient = where(y.equals(0), x, x - mod) / y
+    wrong = ~mod.equals(0) & (steps.sign(y).a != steps.sign(mod).a)
+    return steps.rint(where(wrong, quotient - 1, quotient)), where(wrong, mod + y, mod)
+
+
+_all(
+    "jax",
+    abs__ct_self=lambda o: where(o.x >= 0, o.ct, -o.ct),
+    square__ct_self=lambda o: o.ct * (2 * o.x),
+    reciprocal__ct_self=lambda o: o.ct * (-1 * _power(o.x, -2)),
+    sqrt__ct_self=lambda o: o.ct * (0.5 / steps.sqrt(o.x)),
+    rsqrt__ct_self=lambda o: o.ct * (-0.5 * (1 / steps.sqrt(o.x) / o.x)),
+    exp2__y=lambda o: steps.exp(LN2 * o.x),
+    exp2__ct_self=lambda o: LN2 * (o.ct * steps.exp(LN2 * o.x)),
+    log2__y=lambda o: steps.log(o.x) / LN2,
+    log2__ct_self=lambda o: (o.ct / LN2) / o.x,
+    log10__y=lambda o: steps.log(o.x) * LOG10_E,
+    log10__ct_self=lambda o: (o.ct * LOG10_E) / o.x,
+    asin__y=lambda o: 2 * steps.arctan2(o.x, 1 + steps.sqrt((1 - o.x) * (1 + o.x))),
+    acos__y=lambda o: 2 * steps.arctan2(steps.sqrt((1 - o.x) * (1 + o.x)), 1 + o.x),
+    atan__ct_self=lambda o: o.ct / (1 + steps.square(o.x)),
+    div__ct_self=lambda o: o.ct / o.y,
+    div__ct_other=lambda o: (-o.ct * o.x) * _power(o.y, -2),
+    atan2__ct_self=lambda o: o.ct * (o.y / (steps.square(o.x) + steps.square(o.y))),
+    atan2__ct_other=lambda o: o.ct * (-o.x / (steps.square(o.x) + steps.square(o.y))),
+    hypot__y=_hypot,
+    silu__y=lambda o: o.x * _logistic(o.x),
+    silu__ct_self=_silu_ct,
+    gelu__y=lambda o: (0.5 * o.x) * steps.erfc(-o.x * math.sqrt(0.5)),
+    gelu__ct_self=_gelu_ct,
+    leaky_relu__y=lambda o: where(o.x >= 0, o.x, o.args.get("negative_slope", 0.01) * o.x),
+    leaky_relu__ct_self=lambda o: where(
+        o.x >= 0, o.ct, o.args.get("negative_slope", 0.01) * o.ct
+    ),
+    relu__ct_self=lambda o: where(o.x > 0, o.ct, 0),
+    floor_divide__y=lambda o: _float_divmod(o)[0],
+    pow__y=lambda o: steps.power(o.x, o.y),
+    pow__ct_self=_power_ct,
+    pow__ct_exponent=lambda o: o.ct * (steps.log(_not_zero(o.x)) * steps.power(o.x, o.y)),
+    fmod__ct_other=lambda o: -o.ct * (steps.sign(o.x / o.y) * steps.floor(abs(o.x / o.y))),
+)
+_all("jax", **{"pow.Tensor_Scalar__y": _scalar_power, "pow.Tensor_Scalar__ct_self": _scalar_power_ct})
