@@ -9,11 +9,11 @@ from reference_impl.errors import (
     ArgumentValue,
     GradDtype,
     UnsupportedDevice,
-    ValueOverflow,
     ValueShapeMismatch,
 )
 from reference_impl.geometry import contiguous_stride, preserved_stride
 from reference_impl.promotion import number_dtype, promote_types
+from reference_impl.scalars import number_as
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_tensor
 
@@ -90,14 +90,16 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     dtype = check_dtype(dtype) or infer_dtype(data) or dt.get_default_dtype()
     if isinstance(data, (list, tuple)):
         _check_shape(data, 0)
-    elif isinstance(data, str) or data is None:
+    elif data is None:
+        raise Argument("Could not infer dtype of NoneType")
+    elif isinstance(data, str):
         raise ArgumentType(f"new(): invalid data type '{type(data).__name__}'")
     try:
         with np.errstate(all="ignore"):
             array = np.array(_plain(data), dtype.np, order="C")
-    except OverflowError as error:
-        raise ValueOverflow(f"value cannot be converted to type {dtype.name} without overflow"
-                            ) from error
+    except OverflowError:            # torch takes some numbers modulo the range, and refuses others
+        loose = np.array(_plain(data), object)
+        array = np.array([number_as(x, dtype.np) for x in loose.flat], dtype.np).reshape(loose.shape)
     return finish(make_tensor(array, dtype), requires_grad, device)
 
 
@@ -176,8 +178,7 @@ def sizes_of(size):
     size = tuple(int(n) for n in size)
     for n in size:
         if n < 0:
-            raise Argument(f"Trying to create tensor with negative dimension {n}: "
-                           f"{list(size)}")
+            raise Argument(f"zeros: Dimension size must be non-negative, got {list(size)}.")
     return size
 
 

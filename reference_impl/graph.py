@@ -64,8 +64,7 @@ class Unsaved:
         raise TypeError("a vjp unpacks an input that its rule does not save")
 
 
-for _op in ("add radd sub rsub mul rmul truediv rtruediv pow rpow neg matmul rmatmul eq ne lt le "
-            "gt ge and or xor invert mod floordiv getitem abs rand ror").split():
+for _op in ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "rpow", "neg", "matmul", "rmatmul", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "invert", "mod", "floordiv", "getitem", "abs", "rand", "ror"]:
     setattr(Unsaved, f"__{_op}__", Unsaved._absorb)
 Unsaved.__hash__ = object.__hash__
 

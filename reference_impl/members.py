@@ -105,6 +105,12 @@ def is_signed(self):
     return self.dtype.is_signed
 
 
+Tensor.itemsize = property(lambda self: self.dtype.itemsize)
+Tensor.nbytes = property(lambda self: self.dtype.itemsize * self._array.size)
+Tensor.layout = "torch.strided"
+Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_meta = False
+
+
 @member
 @property
 def device(self):

@@ -23,6 +23,9 @@ def promote_types(type1, type2):
         return a
     if a.category < b.category:
         a, b = b, a
+    if (a in _WIDE_UNSIGNED or b in _WIDE_UNSIGNED) and a.category not in (dt.FLOAT, dt.EXACT):
+        raise Domain("Promotion for uint16, uint32, uint64 types is not supported, attempted to "
+                     f"promote {a.scalar_name} and {b.scalar_name}")
     if a.category != b.category:
         if a.category == dt.COMPLEX and b.category == dt.FLOAT:
             both = promote_types(a.to_real(), b)
@@ -43,9 +46,6 @@ _WIDE_UNSIGNED = (dt.uint16, dt.uint32, dt.uint64)
 
 
 def _promote_integers(a, b):
-    if a in _WIDE_UNSIGNED or b in _WIDE_UNSIGNED:
-        raise Domain("Promotion for uint16, uint32, uint64 types is not supported, attempted to "
-                     f"promote {a.scalar_name} and {b.scalar_name}")
     if a.is_signed == b.is_signed:
         return max(a, b, key=_rank)
     signed = a if a.is_signed else b

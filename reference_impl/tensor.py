@@ -117,11 +117,11 @@ def from_result(raw, inputs, layout, operands):
     if not isinstance(raw, np.ndarray):
         raw = np.asarray(raw, dtype=object if _is_object(raw) else None)
     size = raw.shape
-    if layout == "elementwise" and len(size) > 1:
-        if not all(o._size == size and o._stride == contiguous_stride(size) for o in operands):
-            stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
-            if stride != contiguous_stride(size):
-                return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if layout == "elementwise" and len(size) > 1 and not all(
+            o._size == size and o._stride == contiguous_stride(size) for o in operands):
+        stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
+        if stride != contiguous_stride(size):
+            return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
     if layout == "preserve":
         stride = preserved_stride(size, operands[0]._stride)
         if stride != contiguous_stride(size):

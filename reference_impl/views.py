@@ -355,9 +355,11 @@ def strided_jvp(t, x, y):
 
 
 def bytes_viewed(input, dtype):
-    """The same bytes read as another dtype. The last dimension shrinks or grows."""
+    """The same bytes read as another dtype. The last dimension shrinks or grows.
+
+    Not differentiable, and thus no view in the sense of `_base`; writes are counted in common.
+    """
     from reference_impl.tensor import make_alias
-    from reference_impl.viewing import ViewInfo
     old, new = input.dtype.itemsize, dtype.itemsize
     size, stride, offset = list(input._size), list(input._stride), input._offset
     if old != new:
@@ -372,10 +374,7 @@ def bytes_viewed(input, dtype):
             size[-1] //= factor
             stride = [s // factor for s in stride[:-1]] + [1]
             offset //= factor
-    out = make_alias(input._storage, dtype, tuple(size), tuple(stride), offset, input._counter)
-    base = input if input._view is None else input._view.base
-    out._view = ViewInfo(base, None, out._counter.value, "normal")
-    return out
+    return make_alias(input._storage, dtype, tuple(size), tuple(stride), offset, input._counter)
 
 
 def _check_resize(x, dtype, old, new):
