@@ -3,9 +3,9 @@
 import warnings
 
 import pytest
-import reference_impl
-
 from random_programs import compare, program
+
+import reference_impl
 
 torch = pytest.importorskip("torch")
 
