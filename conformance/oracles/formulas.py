@@ -76,6 +76,28 @@ def _hypot(o: Operands) -> Number:
     return where((x.a == np.inf) | (y.a == np.inf), np.inf, where(big.equals(0), big, found))
 
 
+def _share(x: Number, chosen: Number, other: Number) -> Number:
+    """What max and min pass on to x: all where it is chosen, half where both are."""
+    half = where(other.equals(chosen), 0.5, x.machine.number(np.ones(x.a.shape)))
+    return where(x.equals(chosen), half, 0)
+
+
+def _hypot_ct(o: Operands, mine: Number, other: Number) -> Number:
+    x, y = abs(mine), abs(other)
+    big, small = steps.maximum(x, y), steps.minimum(x, y)
+    safe = _not_zero(big)
+    ratio = small / safe
+    root = steps.sqrt(1 + steps.square(ratio))
+    ct = where((x.a == np.inf) | (y.a == np.inf), 0, o.ct)
+    of_product = where(big.equals(0), 0, ct)
+    of_ratio = ((of_product * big) * (0.5 / root)) * (2 * ratio)
+    of_small = of_ratio / safe
+    of_safe = -((of_ratio * _power(safe, -2)) * small)
+    of_big = where(big.equals(0), ct, of_product * root + of_safe)
+    found = of_small * _share(x, small, y) + of_big * _share(x, big, y)
+    return where(mine >= 0, found, -found)
+
+
 def _logistic(x: Number) -> Number:
     return 1 / (1 + steps.exp(-x))
 
@@ -86,10 +108,10 @@ def _silu_ct(o: Operands) -> Number:
 
 
 def _gelu_ct(o: Operands) -> Number:
-    root = math.sqrt(0.5)
+    root, slope = math.sqrt(0.5), -2 / math.sqrt(math.pi)
     inner = -o.x * root
-    through = (o.ct * (0.5 * o.x)) * (-2 / math.sqrt(math.pi) * steps.exp(-steps.square(inner)))
-    return 0.5 * (o.ct * steps.erfc(inner)) + -(through * root)
+    through = ((o.ct * (0.5 * o.x)) * slope) * steps.exp(-steps.square(inner))
+    return (o.ct * steps.erfc(inner)) * 0.5 + -(through * root)
 
 
 def _power_ct(o: Operands) -> Number:
@@ -130,7 +152,7 @@ _all(
     sqrt__ct_self=lambda o: o.ct * (0.5 / steps.sqrt(o.x)),
     rsqrt__ct_self=lambda o: o.ct * (-0.5 * (1 / steps.sqrt(o.x) / o.x)),
     exp2__y=lambda o: steps.exp(LN2 * o.x),
-    exp2__ct_self=lambda o: LN2 * (o.ct * steps.exp(LN2 * o.x)),
+    exp2__ct_self=lambda o: (o.ct * LN2) * steps.exp(LN2 * o.x),
     log2__y=lambda o: steps.log(o.x) / LN2,
     log2__ct_self=lambda o: (o.ct / LN2) / o.x,
     log10__y=lambda o: steps.log(o.x) * LOG10_E,
@@ -139,10 +161,12 @@ _all(
     acos__y=lambda o: 2 * steps.arctan2(steps.sqrt((1 - o.x) * (1 + o.x)), 1 + o.x),
     atan__ct_self=lambda o: o.ct / (1 + steps.square(o.x)),
     div__ct_self=lambda o: o.ct / o.y,
-    div__ct_other=lambda o: (-o.ct * o.x) * _power(o.y, -2),
+    div__ct_other=lambda o: -((o.ct * _power(o.y, -2)) * o.x),
     atan2__ct_self=lambda o: o.ct * (o.y / (steps.square(o.x) + steps.square(o.y))),
     atan2__ct_other=lambda o: o.ct * (-o.x / (steps.square(o.x) + steps.square(o.y))),
     hypot__y=_hypot,
+    hypot__ct_self=lambda o: _hypot_ct(o, o.x, o.y),
+    hypot__ct_other=lambda o: _hypot_ct(o, o.y, o.x),
     silu__y=lambda o: o.x * _logistic(o.x),
     silu__ct_self=_silu_ct,
     gelu__y=lambda o: (0.5 * o.x) * steps.erfc(-o.x * math.sqrt(0.5)),
