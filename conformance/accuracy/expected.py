@@ -114,12 +114,13 @@ class Expectation:
             if name.split(".")[0] in op.fixed or not self._is_crossed(case, operand):
                 continue
             data = operand.data
-            if data.dtype.name != common:
-                with np.errstate(all="ignore"):
-                    data = data.astype(np_dtype(common))
             floats = is_floating(common) or is_complex(common)
+            with np.errstate(all="ignore"):  # overflow to infinity; signalling nans
+                if data.dtype.name != common:
+                    data = data.astype(np_dtype(common))
+                data = data.astype(wide) if floats else data
             widened = Operand(
-                data.astype(wide) if floats else data,
+                data,
                 operand.layout if op.parsed.is_view else "contiguous",
                 operand.differentiable and floats,
             )
