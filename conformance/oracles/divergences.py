@@ -331,11 +331,11 @@ def _followed(p: Prediction, dtype: str) -> np.ndarray:
     for nudge in dict.fromkeys((0.0, either, -either)):
         # float16's subnormal numbers are normal ones in float32, in which they are computed
         machine = Machine(dtype, flush=dtype != "float16", nudge=nudge)
-        result = found(_operands(p, machine)).a
+        result = found(_operands(p, machine)).kept
         if result.shape != p.norm.shape:
             return p.norm  # summed over what it was broadcast to
         if dtype != p.sample.expected.common:
-            result = Machine(p.sample.expected.common).number(result).a
+            result = Machine(p.sample.expected.common).number(result).kept
         results.append(as_dtype(result.astype(p.norm.dtype), p.comparison.observed))
     chosen = results[0]
     for other in results[1:]:
@@ -353,6 +353,22 @@ def _operands(p: Prediction, machine: Machine) -> Operands:
 def _wide_operands(p: Prediction) -> dict[str, np.ndarray]:
     wide = p.ctx.expectation.widen(p.ctx.op, p.sample.case, p.sample.expected.common)
     return {name: operand.data for name, operand in wide.operands()}
+
+
+@rule
+def six_squarings(p: Prediction) -> np.ndarray:
+    """Integer powers by six squarings: the exponent's lowest six bits, products that wrap."""
+    case, dtype = p.sample.case, p.comparison.observed.dtype
+    if dtype.kind not in "iu":
+        return p.norm
+    given = [case.args[a.name] for a in p.ctx.op.parsed.arguments[:2]]
+    base, power = (np.asarray(getattr(v, "data", v)).astype(dtype) for v in given)
+    base, power = np.broadcast_arrays(base, power)
+    found = np.where((base == 0) & (power != 0), 0, 1).astype(dtype)
+    for bit in range(6):
+        found = np.where((power >> bit) & 1, found * base, found).astype(dtype)
+        base = (base * base).astype(dtype)
+    return found
 
 
 @rule

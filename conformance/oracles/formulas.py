@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from conformance.accuracy.formats import FORMATS
 from conformance.oracles import steps
 from conformance.oracles.steps import Number, where
 
@@ -62,7 +63,7 @@ def _power(n: Number, count: int) -> Number:
             found = n if found is None else found * n
         count >>= 1
         n = n * n if count else n
-    return found if found is not None else 0 * n + 1
+    return found if found is not None else n.machine.number(np.ones(n.a.shape))
 
 
 def _not_zero(n: Number) -> Number:
@@ -74,6 +75,16 @@ def _hypot(o: Operands) -> Number:
     big, small = steps.maximum(x, y), steps.minimum(x, y)
     found = big * steps.sqrt(1 + steps.square(small / _not_zero(big)))
     return where((x.a == np.inf) | (y.a == np.inf), np.inf, where(big.equals(0), big, found))
+
+
+def _atan2(o: Operands) -> Number:
+    """XLA's quotient is nan where both are subnormal; an exact zero is told apart before."""
+    x, y = o.x, o.y
+    exact = steps.arctan2(x, y)
+    with np.errstate(all="ignore"):
+        upright = x.machine.number(np.arctan2(x.kept, y.kept))
+    both = (x.kept != 0) & x.equals(0) & (y.kept != 0) & y.equals(0)
+    return where(both, np.nan, where(y.kept == 0, upright, exact))
 
 
 def _share(x: Number, chosen: Number, other: Number) -> Number:
@@ -114,26 +125,50 @@ def _gelu_ct(o: Operands) -> Number:
     return (o.ct * steps.erfc(inner)) * 0.5 + -(through * root)
 
 
+def _pow(x: Number, y: Number) -> Number:
+    """XLA's own power: a subnormal base reads as half the smallest of them, the exponent as it is."""
+    small = (x.kept != 0) & x.equals(0)
+    least = FORMATS["float64" if x.machine.dtype == "float64" else "float32"].smallest / 2
+    base = np.where(small, np.copysign(least, x.kept), x.kept)
+    exponent = np.broadcast_to(y.kept, base.shape).copy()  # NumPy takes a root for one 0.5
+    with np.errstate(all="ignore"):
+        return Number(x.machine.read(x.machine.number(np.power(base, exponent)).kept), x.machine)
+
+
 def _power_ct(o: Operands) -> Number:
-    return o.ct * (o.y * steps.power(o.x, o.y - 1))
+    return o.ct * (o.y * _pow(o.x, o.y - 1))
 
 
 def _scalar_power(o: Operands) -> Number:
     k = o.args["exponent"]
-    if k == 0.5:
-        return steps.sqrt(o.x)
-    return _power(o.x, k) if isinstance(k, int) else steps.power(o.x, k)
+    return _power(o.x, k) if isinstance(k, int) else _pow(o.x, o.x.machine.number(k))
 
 
 def _scalar_power_ct(o: Operands) -> Number:
     k = o.args["exponent"]
-    if k == 0.5:
-        return o.ct * (0.5 / steps.sqrt(o.x))
     if not isinstance(k, int):
-        return o.ct * (k * steps.power(o.x, k - 1))
+        return o.ct * (k * _pow(o.x, o.x.machine.number(k - 1)))
     if k == 0:
         return o.ct * 0
     return o.ct if k == 1 else o.ct * (k * _power(o.x, k - 1))
+
+
+def _remainder(o: Operands) -> tuple[Number, np.ndarray]:
+    """The remainder, and where the divisor was added to that of a division towards zero."""
+    mod = steps.fmod(o.x, o.y)
+    plus = ((mod < 0) != (o.y < 0)) & ~mod.equals(0)
+    return where(plus, mod + o.y, mod), plus
+
+
+def _fmod_ct(o: Operands) -> Number:
+    quotient = o.x / o.y
+    return -(o.ct * (steps.sign(quotient) * steps.floor(abs(quotient))))
+
+
+def _remainder_ct(o: Operands) -> Number:
+    plus = _remainder(o)[1]
+    through = where(plus, o.ct, 0)
+    return through + _fmod_ct(o)
 
 
 def _float_divmod(o: Operands) -> tuple[Number, Number]:
@@ -162,6 +197,7 @@ _all(
     atan__ct_self=lambda o: o.ct / (1 + steps.square(o.x)),
     div__ct_self=lambda o: o.ct / o.y,
     div__ct_other=lambda o: -((o.ct * _power(o.y, -2)) * o.x),
+    atan2__y=_atan2,
     atan2__ct_self=lambda o: o.ct * (o.y / (steps.square(o.x) + steps.square(o.y))),
     atan2__ct_other=lambda o: o.ct * (-o.x / (steps.square(o.x) + steps.square(o.y))),
     hypot__y=_hypot,
@@ -171,15 +207,19 @@ _all(
     silu__ct_self=_silu_ct,
     gelu__y=lambda o: (0.5 * o.x) * steps.erfc(-o.x * math.sqrt(0.5)),
     gelu__ct_self=_gelu_ct,
+    relu__y=lambda o: where(o.x <= 0, 0, steps.maximum(o.x, 0)),
     leaky_relu__y=lambda o: where(o.x >= 0, o.x, o.args.get("negative_slope", 0.01) * o.x),
     leaky_relu__ct_self=lambda o: where(
         o.x >= 0, o.ct, o.args.get("negative_slope", 0.01) * o.ct
     ),
     relu__ct_self=lambda o: where(o.x > 0, o.ct, 0),
     floor_divide__y=lambda o: _float_divmod(o)[0],
-    pow__y=lambda o: steps.power(o.x, o.y),
+    pow__y=lambda o: _pow(o.x, o.y),
     pow__ct_self=_power_ct,
-    pow__ct_exponent=lambda o: o.ct * (steps.log(_not_zero(o.x)) * steps.power(o.x, o.y)),
-    fmod__ct_other=lambda o: -o.ct * (steps.sign(o.x / o.y) * steps.floor(abs(o.x / o.y))),
+    pow__ct_exponent=lambda o: o.ct * (steps.log(_not_zero(o.x)) * _pow(o.x, o.y)),
+    fmod__y=lambda o: steps.fmod(o.x, o.y),
+    fmod__ct_other=_fmod_ct,
+    remainder__y=lambda o: _remainder(o)[0],
+    remainder__ct_other=_remainder_ct,
 )
 _all("jax", **{"pow.Tensor_Scalar__y": _scalar_power, "pow.Tensor_Scalar__ct_self": _scalar_power_ct})

@@ -20,7 +20,8 @@ from conformance.accuracy.ulp import round_to
 class Machine:
     """Rounds to `dtype`, a floating dtype name.
 
-    flush: subnormal numbers are zeros of their sign. nudge: functions (not + - * / and sqrt) give
+    flush: arithmetic and comparisons read subnormal numbers as zeros of their sign and give such
+    zeros for them; what only moves or turns the sign of a number (where, neg, abs) keeps it. nudge: functions (not + - * / and sqrt) give
     1 + nudge times the exact value before it is rounded: which of two neighbours they give near a
     tie is theirs to say.
     """
@@ -30,36 +31,48 @@ class Machine:
     nudge: float = 0.0
 
     def number(self, data: Any) -> Number:
-        """The numbers as the machine reads them."""
+        """The numbers as they lie in memory, rounded to the dtype."""
         wide = np.asarray(data).astype(FORMATS[self.dtype].wide)
         with np.errstate(all="ignore"):
-            kept = round_to(wide, self.dtype).astype(wide.dtype)
-        if self.flush:
-            kept = np.where(np.abs(kept) < FORMATS[self.dtype].tiny, np.copysign(0, kept), kept)
-        return Number(np.asarray(kept, wide.dtype), self)
+            return Number(np.asarray(round_to(wide, self.dtype).astype(wide.dtype)), self)
+
+    def read(self, kept: np.ndarray) -> np.ndarray:
+        """The numbers as arithmetic reads and gives them."""
+        if not self.flush:
+            return kept
+        zero = np.copysign(kept.dtype.type(0), kept)
+        return np.where(np.abs(kept) < FORMATS[self.dtype].tiny, zero, kept)
 
 
 class Number:
-    """An array of the machine's numbers; `a` holds them in the wide dtype, exactly."""
+    """An array of the machine's numbers in the wide dtype, exactly.
 
-    __slots__ = ("a", "machine")
+    kept: as they lie in memory. a: as arithmetic reads them.
+    """
+
+    __slots__ = ("kept", "machine")
     __array_ufunc__ = None  # NumPy leaves mixed operations to this class
 
-    def __init__(self, a: np.ndarray, machine: Machine) -> None:
-        self.a, self.machine = a, machine
+    def __init__(self, kept: np.ndarray, machine: Machine) -> None:
+        self.kept, self.machine = kept, machine
+
+    @property
+    def a(self) -> np.ndarray:
+        return self.machine.read(self.kept)
 
     def _of(self, other: Any) -> np.ndarray:
-        return other.a if isinstance(other, Number) else self.machine.number(other).a
+        return (other if isinstance(other, Number) else self.machine.number(other)).a
 
     def _step(self, function: Any, *more: Any) -> Number:
         with np.errstate(all="ignore"):
-            return self.machine.number(function(self.a, *map(self._of, more)))
+            found = self.machine.number(function(self.a, *map(self._of, more)))
+        return Number(found.a, self.machine)
 
     def __neg__(self) -> Number:
-        return self._step(np.negative)
+        return Number(-self.kept, self.machine)
 
     def __abs__(self) -> Number:
-        return self._step(np.abs)
+        return Number(np.abs(self.kept), self.machine)
 
     def __add__(self, other: Any) -> Number:
         return self._step(np.add, other)
@@ -126,7 +139,13 @@ sign = _function("sign", np.sign, exact=True)
 rint = _function("rint", np.rint, exact=True)
 maximum = _function("maximum", np.maximum, exact=True)
 minimum = _function("minimum", np.minimum, exact=True)
-fmod = _function("fmod", np.fmod, exact=True)
+
+
+def fmod(x: Number, y: Number) -> Number:
+    """The exact remainder of what lies in memory; nan where y reads as zero."""
+    with np.errstate(all="ignore"):
+        found = np.fmod(x.kept, y.kept)
+    return Number(np.where(y.equals(0), np.nan, found), x.machine)
 
 
 def square(x: Number) -> Number:
@@ -137,5 +156,5 @@ def square(x: Number) -> Number:
 def where(mask: np.ndarray, x: Any, y: Any) -> Number:
     """x where the mask holds, else y; one of them is a Number."""
     machine = x.machine if isinstance(x, Number) else y.machine
-    x, y = (v.a if isinstance(v, Number) else machine.number(v).a for v in (x, y))
-    return Number(np.where(mask, x, y), machine)
+    x, y = (v if isinstance(v, Number) else machine.number(v) for v in (x, y))
+    return Number(np.where(mask, x.kept, y.kept), machine)
