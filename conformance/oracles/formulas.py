@@ -32,14 +32,6 @@ Formula = Callable[[Operands], Number]
 FORMULAS: dict[tuple[str, str, str], Formula] = {}
 
 
-def formula(library: str, op: str, what: str) -> Callable[[Formula], Formula]:
-    def register(function: Formula) -> Formula:
-        FORMULAS[library, op, what] = function
-        return function
-
-    return register
-
-
 def _all(library: str, **formulas: Formula) -> None:
     """name__what = formula, with `_` for the dot: div__ct_other is "ct.other" of div."""
     for key, function in formulas.items():
@@ -130,7 +122,7 @@ def _pow(x: Number, y: Number) -> Number:
     small = (x.kept != 0) & x.equals(0)
     least = FORMATS["float64" if x.machine.dtype == "float64" else "float32"].smallest / 2
     base = np.where(small, np.copysign(least, x.kept), x.kept)
-    exponent = np.broadcast_to(y.kept, base.shape).copy()  # NumPy takes a root for one 0.5
+    base, exponent = (a.copy() for a in np.broadcast_arrays(base, y.kept))  # or 0.5 is a root
     with np.errstate(all="ignore"):
         return Number(x.machine.read(x.machine.number(np.power(base, exponent)).kept), x.machine)
 
@@ -151,6 +143,31 @@ def _scalar_power_ct(o: Operands) -> Number:
     if k == 0:
         return o.ct * 0
     return o.ct if k == 1 else o.ct * (k * _power(o.x, k - 1))
+
+
+def _power_of_number(o: Operands) -> Number:
+    return _pow(o.x.machine.number(o.args["self"]), o.x)
+
+
+def _power_of_number_ct(o: Operands) -> Number:
+    return o.ct * (steps.log(_not_zero(o.x.machine.number(o.args["self"]))) * _power_of_number(o))
+
+
+def _halves(x: Number) -> tuple[Number, Number]:
+    """exp(x) / 2 and exp(-x) / 2, halved in the exponent so that they overflow late."""
+    half = math.log(0.5)
+    return steps.exp(x + half), steps.exp(-x + half)
+
+
+def _sinh(o: Operands) -> Number:
+    up, down = _halves(o.x)
+    small = steps.expm1(o.x)
+    return where(abs(o.x) < 1, 0.5 * (small + small / (small + 1)), up - down)
+
+
+def _cosh(o: Operands) -> Number:
+    up, down = _halves(o.x)
+    return up + down
 
 
 def _remainder(o: Operands) -> tuple[Number, np.ndarray]:
@@ -194,6 +211,8 @@ _all(
     log10__ct_self=lambda o: (o.ct * LOG10_E) / o.x,
     asin__y=lambda o: 2 * steps.arctan2(o.x, 1 + steps.sqrt((1 - o.x) * (1 + o.x))),
     acos__y=lambda o: 2 * steps.arctan2(steps.sqrt((1 - o.x) * (1 + o.x)), 1 + o.x),
+    sinh__y=_sinh,
+    cosh__y=_cosh,
     atan__ct_self=lambda o: o.ct / (1 + steps.square(o.x)),
     div__ct_self=lambda o: o.ct / o.y,
     div__ct_other=lambda o: -((o.ct * _power(o.y, -2)) * o.x),
@@ -222,4 +241,10 @@ _all(
     remainder__y=lambda o: _remainder(o)[0],
     remainder__ct_other=_remainder_ct,
 )
-_all("jax", **{"pow.Tensor_Scalar__y": _scalar_power, "pow.Tensor_Scalar__ct_self": _scalar_power_ct})
+for _op, _what, _formula in (
+    ("pow.Tensor_Scalar", "y", _scalar_power),
+    ("pow.Tensor_Scalar", "ct.self", _scalar_power_ct),
+    ("pow.Scalar", "y", _power_of_number),
+    ("pow.Scalar", "ct.exponent", _power_of_number_ct),
+):
+    FORMULAS["jax", _op, _what] = _formula
