@@ -62,7 +62,8 @@ def seen_of(ctx: Context, comparison: Comparison) -> Seen:
             aligned = True
         except ValueError:
             pass  # a case of shapes that do not fit has only points of the whole
-    return Seen(tuple(arrays), case.args, exact, whole, whole=not aligned)
+    shapes = tuple(o.data.shape for _, o in case.operands())
+    return Seen(tuple(arrays), case.args, exact, whole, whole=not aligned, shapes=shapes)
 
 
 NUMERIC = ("nan", "inf", "subnormal", "overflow", "signed_zero", "huge", "tiny")

@@ -219,7 +219,7 @@ class Seen:
     inputs: the crossed operands, broadcast against each other for elementwise operations.
     args: the call's literals. exact: the exact result (wide) or None. declared: points that the
     table declares for the call as a whole. whole: inputs do not stand beside each other, so that a
-    predicate answers for the case as a whole.
+    predicate answers for the case as a whole. shapes: of the operands, as they were given.
     """
 
     inputs: tuple[np.ndarray, ...]
@@ -227,6 +227,7 @@ class Seen:
     exact: np.ndarray | None = None
     declared: tuple[str, ...] = ()
     whole: bool = False
+    shapes: tuple[tuple[int, ...], ...] = ()
 
     def join(self, mask: np.ndarray) -> Any:
         return bool(mask.any()) if self.whole else mask
@@ -328,6 +329,22 @@ def _shift(seen: Seen) -> np.ndarray:
     return np.asarray((count < 0) | (count >= np.iinfo(seen.inputs[0].dtype).bits))
 
 
+def _exp_limit(a: np.ndarray) -> np.ndarray:
+    return np.abs(np.abs(a.astype(float)) - np.log(_fmt(a).max)) < 1
+
+
+def _wider_bound(seen: Seen) -> np.ndarray:
+    """Whether the input and one of two bounds leave the other to broadcast the result."""
+    if len(seen.shapes) != 3:
+        return np.asarray(False)
+    x, *bounds = seen.shapes
+    try:
+        whole = np.broadcast_shapes(*seen.shapes)
+    except ValueError:
+        return np.asarray(False)
+    return np.asarray(any(np.broadcast_shapes(x, b) != whole for b in bounds))
+
+
 def _declared(word: str):
     return lambda seen: np.asarray(word in seen.declared)
 
@@ -364,6 +381,9 @@ PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {
     "zero_divisor": _second(lambda b: b == 0),
     "negative_divisor": _second(lambda b: b.real < 0),
     "negative_exponent": _second(lambda b: b.real < 0),
+    "zero_exponent": _second(lambda b: b == 0),
+    "exp_limit": _any(_exp_limit),
+    "wider_bound": _wider_bound,
     "shift_out_of_range": _shift,
     "zero_product": lambda seen: np.asarray(seen.whole and bool((seen.inputs[0] == 0).any())),
     "empty": lambda seen: np.asarray(any(a.size == 0 for a in seen.inputs)),

@@ -7,8 +7,7 @@ norm's own) or a fact; the same bounds then judge the library against it. Every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,78 +15,12 @@ from packaging.specifiers import SpecifierSet
 
 from conformance.accuracy.formats import FORMATS, HALVES, np_dtype, real_format
 from conformance.cases.generate import with_operand
-from conformance.oracles.base import Comparison, Context, Sample
+from conformance.oracles import torch_formulas, torch_rules  # noqa: F401 (enter what they define)
 from conformance.oracles.formulas import FORMULAS, Operands
-from conformance.oracles.numbers import as_dtype, grads_of, outputs_of, seconds_of
+from conformance.oracles.numbers import as_dtype
+from conformance.oracles.prediction import PICKS, RULES, Prediction, rule
 from conformance.oracles.steps import Machine
 from conformance.specs import Divergence
-
-PICKS = {"y": outputs_of, "ct": grads_of, "second": seconds_of}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """What a rule may look at: the comparison, and the operation that can be run again."""
-
-    ctx: Context
-    comparison: Comparison
-
-    @property
-    def sample(self) -> Sample:
-        return self.comparison.sample
-
-    @property
-    def norm(self) -> Any:
-        """What the norm expects: wide array or fact."""
-        return self.comparison.expected
-
-    def operand(self, name: str) -> np.ndarray:
-        """The input `name` in the wide dtype in which the operation computes."""
-        e = self.ctx.expectation
-        wide = e.widen(self.ctx.op, self.sample.case, self.sample.expected.common)
-        return dict(wide.operands())[name].data
-
-    def again(self, change: Callable[[str, np.ndarray], np.ndarray]) -> np.ndarray:
-        """The norm's result for other inputs: `change(name, wide data)` per floating input.
-
-        Cotangents and second-order vectors are inputs called "ct" and "second".
-        """
-        ctx, s = self.ctx, self.sample
-        wide = ctx.expectation.widen(ctx.op, s.case, s.expected.common)
-        args = wide.args
-        for name, operand in wide.operands():
-            if operand.data.dtype.kind in "fc":
-                data = np.asarray(change(name, operand.data))
-                args = with_operand(args, name, replace(operand, data=data))
-        kind = self.comparison.what.split(".")[0]
-        cts = None if kind == "y" else _changed("ct", s.cotangents, change)
-        second = _changed("second", s.second, change) if kind == "second" else None
-        ev = ctx.expectation.run(ctx.op, replace(wide, args=args), cts, second)
-        found = PICKS[kind](ev)[self.place()]
-        if found is None:
-            return np.zeros(self.comparison.observed.shape)
-        return as_dtype(found, self.comparison.observed)
-
-    def place(self) -> int:
-        """Index of the compared array among outputs or cotangents."""
-        kind, _, name = self.comparison.what.partition(".")
-        if kind == "y":
-            return int(name or 0)
-        names = [n for n, _ in self.sample.case.differentiable()]
-        return names.index(name) if name in names else len(names)
-
-
-def _changed(name: str, arrays: Any, change: Any) -> Any:
-    return None if arrays is None else [None if a is None else change(name, a) for a in arrays]
-
-
-Rule = Callable[[Prediction], Any]
-RULES: dict[str, Rule] = {}
-
-
-def rule(function: Rule) -> Rule:
-    RULES[function.__name__] = function
-    return function
 
 
 def holds_for(
@@ -330,7 +263,7 @@ def _followed(p: Prediction, dtype: str) -> np.ndarray:
     results = []
     for nudge in dict.fromkeys((0.0, either, -either)):
         # float16's subnormal numbers are normal ones in float32, in which they are computed
-        machine = Machine(dtype, flush=dtype != "float16", nudge=nudge)
+        machine = Machine(dtype, flush=library == "jax" and dtype != "float16", nudge=nudge)
         result = found(_operands(p, machine)).kept
         if result.shape != p.norm.shape:
             return p.norm  # summed over what it was broadcast to

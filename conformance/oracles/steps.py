@@ -148,6 +148,11 @@ def fmod(x: Number, y: Number) -> Number:
     return Number(np.where(y.equals(0), np.nan, found), x.machine)
 
 
+def fused(x: Number, y: Any, z: Any) -> Number:
+    """x * y + z, rounded once; of float32 numbers at most, whose products the wide dtype holds."""
+    return x._step(lambda a, b, c: a * b + c, y, z)
+
+
 def square(x: Number) -> Number:
     """x * x."""
     return x * x

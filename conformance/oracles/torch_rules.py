@@ -1,0 +1,131 @@
+"""What PyTorch's kernels give where a formula rounds, overflows or cancels before its end.
+
+Each rule is entered by its name in the list of rules (see `conformance.oracles.divergences`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from conformance.accuracy.formats import HALVES, real_format
+from conformance.oracles.numbers import as_dtype
+from conformance.oracles.prediction import Prediction, rule
+
+# How far the function inside gelu may be from the exact one, in rounding units of 1. For erf in
+# float32, polynomials with an absolute error are used, in ATen (Abramowitz & Stegun 7.1.26) and
+# oneDNN; the other functions are within 1 ulp, the steps around them round twice more.
+ERF_UNITS, UNITS = 16.0, 4.0
+
+
+def _carried(p: Prediction) -> str:
+    """The dtype in which a kernel computes: float32 for 16-bit floats."""
+    common = p.sample.expected.common
+    return "float32" if common in HALVES else common
+
+
+def _up_to(p: Prediction, slack: np.ndarray) -> np.ndarray:
+    """What is seen, as far as it is within `slack` of the norm; else the nearest that is."""
+    with np.errstate(all="ignore"):
+        off = p.comparison.observed.astype(p.norm.dtype) - p.norm
+        return np.where(np.isfinite(off), p.norm + np.clip(off, -slack, slack), p.norm)
+
+
+@rule
+def one_plus_rounded(p: Prediction) -> np.ndarray:
+    """gelu as x/2 (1 + f), f = erf or tanh rounded near -1, where no digit of 1 + f is left.
+
+    Predicts an error of no more than f's own, times what f is multiplied by: x/2 in the value,
+    ct (1/2 + |x f u'|) in the cotangent, u the argument of tanh (for erf, f' is computed apart).
+    """
+    x, carried = p.operand("self"), _carried(p)
+    tanh = p.sample.case.args.get("approximate") == "tanh"
+    units = UNITS if tanh or carried == "float64" else ERF_UNITS
+    error = units * real_format(carried).unit
+    if p.comparison.what == "y":
+        return _up_to(p, error * np.abs(x) / 2)
+    steep = 0.0
+    if tanh:
+        kappa, cubic = np.sqrt(2 / np.pi), 0.044715
+        steep = np.abs(x * np.tanh(kappa * (x + cubic * x**3)) * kappa * (1 + 3 * cubic * x * x))
+    ct = np.abs(np.asarray(p.sample.cotangents[0]).astype(x.dtype))
+    return _up_to(p, error * ct * (0.5 + steep))
+
+
+def _normalized(p: Prediction, unit_of_lost_rows: float) -> Any:
+    """layer_norm in wide precision, rows whose variance overflows standardised to a constant."""
+    args = p.sample.case.args
+    given = dict(p.sample.case.operands())
+    x = p.operand("input")
+    axes = tuple(range(x.ndim - len(args["normalized_shape"]), x.ndim))
+    weight = p.operand("weight") if "weight" in given else np.ones((), x.dtype)
+    bias = p.operand("bias") if "bias" in given else np.zeros((), x.dtype)
+    with np.errstate(all="ignore"):
+        away = x - x.mean(axes, keepdims=True)
+        largest = np.asarray(real_format(_carried(p)).max, x.dtype)
+        # the sum of squares is what overflows, before it is divided
+        lost = np.sum(np.square(away / np.sqrt(largest)), axes, keepdims=True) > 1
+        scale = 1 / np.sqrt(np.mean(away * away, axes, keepdims=True) + args.get("eps", 1e-5))
+        scale = np.where(lost, unit_of_lost_rows, scale)
+        unit = np.where(lost, unit_of_lost_rows, away * scale)
+        if p.comparison.what == "y":
+            return unit * weight + bias
+        ct = np.asarray(p.sample.cotangents[0]).astype(x.dtype)
+        lead = tuple(range(x.ndim - len(axes)))
+        if p.comparison.what == "ct.weight":
+            return np.sum(ct * unit, lead)
+        if p.comparison.what == "ct.bias":
+            return np.sum(ct, lead)
+        g = ct * weight
+        inner = g.mean(axes, keepdims=True), (g * unit).mean(axes, keepdims=True)
+        return scale * (g - inner[0] - unit * inner[1])
+
+
+@rule
+def lost_variance(p: Prediction) -> np.ndarray:
+    """layer_norm of a row whose sum of squares overflows: every element counts as the mean."""
+    return as_dtype(_normalized(p, 0.0), p.comparison.observed)
+
+
+@rule
+def nan_variance(p: Prediction) -> np.ndarray:
+    """layer_norm of a row whose sum of squares overflows: inf * 0 makes the whole row nan."""
+    return as_dtype(_normalized(p, np.nan), p.comparison.observed)
+
+
+@rule
+def terms_cancel(p: Prediction) -> np.ndarray:
+    """layer_norm's cotangent is a difference of three terms, each of them rounded a few times."""
+    if p.comparison.what != "ct.input":
+        return p.norm
+    args, given, x = p.sample.case.args, dict(p.sample.case.operands()), p.operand("input")
+    axes = tuple(range(x.ndim - len(args["normalized_shape"]), x.ndim))
+    weight = p.operand("weight") if "weight" in given else np.ones((), x.dtype)
+    away = x - x.mean(axes, keepdims=True)
+    scale = 1 / np.sqrt(np.mean(away * away, axes, keepdims=True) + args.get("eps", 1e-5))
+    unit = np.abs(away * scale)
+    g = np.abs(np.asarray(p.sample.cotangents[0]).astype(x.dtype) * weight)
+    terms = g + g.mean(axes, keepdims=True) + unit * (g * unit).mean(axes, keepdims=True)
+    return _up_to(p, UNITS * real_format(_carried(p)).unit * scale * terms)
+
+
+@rule
+def times_complex_alpha(p: Prediction) -> np.ndarray:
+    """self + (alpha + 0j) * other, a product of complex numbers: its zero spoils infinities."""
+    x, y = p.operand("self"), p.operand("other")
+    if x.dtype.kind != "c":
+        return p.norm
+    alpha = p.sample.case.args.get("alpha", 1) * (-1 if p.ctx.op.name == "sub" else 1)
+    x, y = np.broadcast_arrays(x, y)
+    found = np.empty(x.shape, x.dtype)
+    with np.errstate(all="ignore"):
+        found.real = x.real + (alpha * y.real - 0.0 * y.imag)
+        found.imag = x.imag + (alpha * y.imag + 0.0 * y.real)
+    return as_dtype(found, p.comparison.observed)
+
+
+@rule
+def plain_zero(p: Prediction) -> np.ndarray:
+    """A zero without sign, although the result could be represented."""
+    return np.zeros(p.norm.shape, p.norm.dtype)
