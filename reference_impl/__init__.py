@@ -29,6 +29,12 @@ from reference_impl.queries import (
     equal, is_complex, is_floating_point, is_nonzero, is_tensor, numel, strided,
 )
 from reference_impl import rules                # every operation registers itself
+from reference_impl import random
+from reference_impl.random import (
+    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial,
+    normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed,
+    set_rng_state,
+)
 from reference_impl.namespaces import ops
 from reference_impl import linalg, nn
 

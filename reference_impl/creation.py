@@ -216,16 +216,16 @@ def full(size, fill_value, *, out=None, dtype=None, device=None, requires_grad=F
 def zeros(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
           layout=None, memory_format=None, **named):
     dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
-    return _filled(_named_size(size, named), 0, dtype, requires_grad, device, out)
+    return _filled(named_size(size, named), 0, dtype, requires_grad, device, out)
 
 
 def ones(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
          layout=None, **named):
     dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
-    return _filled(_named_size(size, named), 1, dtype, requires_grad, device, out)
+    return _filled(named_size(size, named), 1, dtype, requires_grad, device, out)
 
 
-def _named_size(size, named):
+def named_size(size, named):
     if "size" in named:
         size = (named.pop("size"),)
     if named:

@@ -100,6 +100,11 @@ class _Default:
     dtype = float32
 
 
+def finfo_digits(d):
+    """How many binary digits a floating dtype (of a complex one, a part) holds: 24 for float32."""
+    return int_(ml_dtypes.finfo(d.to_real().np).nmant) + 1
+
+
 def get_default_dtype():
     """The dtype of Python floats: float32 unless changed."""
     return _Default.dtype
@@ -107,6 +112,9 @@ def get_default_dtype():
 
 def set_default_dtype(d):
     """Make `d` the dtype of Python floats. Raises TypeError for a non-floating dtype."""
+    if not isinstance(d, dtype):
+        raise TypeError("invalid dtype object: only floating-point types are supported as the "
+                        "default type")
     if d.category != FLOAT:
         raise TypeError("only floating-point types are supported as the default type")
     _Default.dtype = d
