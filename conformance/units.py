@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from conformance.accuracy.expected import Expectation
+from conformance.accuracy.expected import Draw, Expectation
 from conformance.accuracy.formats import check_wide, is_complex, is_floating
 from conformance.backends.protocol import NotExpressible, UnmappedError
 from conformance.cases import generate
@@ -19,6 +19,7 @@ from conformance.cases.generate import cases_of, cotangents_for, home_dtype, mix
 from conformance.engine.plan import Unit
 from conformance.findings import errored
 from conformance.judging import Collector
+from conformance.observation import TensorObs
 from conformance.oracles import behaviour
 from conformance.oracles.alias import alias, view_or_copy
 from conformance.oracles.base import Comparison, Context, Sample
@@ -259,22 +260,27 @@ class OpUnit:
         wants = wants and "autograd" in self.backend.capabilities and case.kind != "mixed" and bool(case.differentiable())
         wants = wants and self._differentiable(case.dtypes[0])
         if cotangents is None and wants:
-            like = self.expectation.run(
-                self.op, self.expectation.widen(self.op, case, self.expectation.common(self.op, case))
-            )
-            if like.raised is None:
-                names = self.expectation.dtypes(self.op, case, len(like.outputs))
-                shaped = [
-                    np.zeros(o.shape, generate.np_dtype(n))
-                    for o, n in zip(like.outputs, names, strict=True)
-                ]
-                cotangents = cotangents_for(case, shaped)
+            draw = Draw(lambda outputs: self._drawn(case, outputs))
+            expected = self.expectation.expected(self.op, case, draw)
+            seen = self.backend.evaluate(self.op, case, draw.cotangents, draw.second)
+            return Sample(case, seen, expected, draw.cotangents, draw.second)
         if cotangents is not None and all(c is None for c in cotangents):
             cotangents = None
         second = self._second(case) if cotangents is not None else None
         seen = self.backend.evaluate(self.op, case, cotangents, second)
         expected = self.expectation.expected(self.op, case, cotangents, second)
         return Sample(case, seen, expected, cotangents, second)
+
+    def _drawn(self, case: Case, outputs: tuple[TensorObs, ...]) -> tuple[Any, Any]:
+        """Cotangents for outputs of these shapes, and vectors for the second derivative."""
+        names = self.expectation.dtypes(self.op, case, len(outputs))
+        shaped = [
+            np.empty(o.shape, generate.np_dtype(n)) for o, n in zip(outputs, names, strict=True)
+        ]
+        cotangents = cotangents_for(case, shaped)
+        if all(c is None for c in cotangents):
+            return None, None
+        return cotangents, self._second(case)
 
     def _refusal(self, case: Case) -> Sample:
         """An error case: with stage "vjp" the refusal comes from the backward."""

@@ -26,7 +26,7 @@ from conformance.accuracy.formats import (
 )
 from conformance.cases.case import Case, Operand
 from conformance.cases.generate import elementwise, with_operand
-from conformance.observation import Evaluation
+from conformance.observation import Evaluation, TensorObs
 from conformance.promotion import result_dtype
 from conformance.specs import OpSpec
 
@@ -55,6 +55,22 @@ class Expected:
     seen: Evaluation | None = None
 
 
+@dataclass(slots=True, eq=False)
+class Draw:
+    """Cotangents, and vectors for the second derivative, drawn once the outputs are known.
+
+    make: (outputs) -> (cotangents or None, second or None). cotangents, second: what it gave.
+    """
+
+    make: Callable[[tuple[TensorObs, ...]], tuple[Any, Any]]
+    cotangents: Any = None
+    second: Any = None
+
+    def __call__(self, outputs: tuple[TensorObs, ...]) -> tuple[Any, Any]:
+        self.cotangents, self.second = self.make(outputs)
+        return _widened(self.cotangents), _widened(self.second)
+
+
 class Expectation:
     """Computes expected results and what small changes of the inputs do to them.
 
@@ -65,6 +81,17 @@ class Expectation:
     def __init__(self, reference: Any, table: str) -> None:
         self.reference, self.table = reference, table
         self.seconds = 0.0  # spent in the reference
+        self._asked: Case | None = None  # the case whose facts are remembered
+        self._facts: dict[Any, Any] = {}
+
+    def _once(self, case: Case, key: Any, find: Callable[[], Any]) -> Any:
+        """What `find` gives for the case at hand, found once: many questions ask it again."""
+        if self._asked is not case:
+            self._asked, self._facts = case, {}
+        found = self._facts.get(key)
+        if found is None:
+            found = self._facts[key] = find()
+        return found
 
     def words(self, case: Case) -> list[str]:
         """Operand words of the crossed tensor and scalar arguments, for the promotion table."""
@@ -74,6 +101,9 @@ class Expectation:
 
     def common(self, op: OpSpec, case: Case) -> str:
         """The dtype in which the operation computes, by the library's promotion rules."""
+        return self._once(case, (op.name, "common"), lambda: self._common(op, case))
+
+    def _common(self, op: OpSpec, case: Case) -> str:
         word = op.result if isinstance(op.result, str) else op.result[0]
         words = self._crossed_words(op, case)
         if word in ("promote", "float"):
@@ -108,6 +138,9 @@ class Expectation:
 
     def widen(self, op: OpSpec, case: Case, common: str) -> Case:
         """The case with every crossed input in the wide dtype of `common`."""
+        return self._once(case, (op.name, common), lambda: self._widen(op, case, common))
+
+    def _widen(self, op: OpSpec, case: Case, common: str) -> Case:
         args = case.args
         wide = wide_dtype(common)
         for name, operand in case.operands():
@@ -135,7 +168,7 @@ class Expectation:
         self,
         op: OpSpec,
         case: Case,
-        cotangents: Sequence[np.ndarray | None] | None = None,
+        cotangents: Sequence[np.ndarray | None] | Draw | None = None,
         second: Sequence[np.ndarray | None] | None = None,
     ) -> Expected:
         """Evaluate the case in wide precision."""
@@ -144,6 +177,8 @@ class Expectation:
         ev = self.run(op, wide, cotangents, second)
         if ev.raised and ev.stage == "forward":
             return Expected(common, (), (), raised=ev.raised.kind, stage="forward", seen=ev)
+        if isinstance(cotangents, Draw):
+            cotangents = cotangents.cotangents
         outputs, grads = tuple(o.value for o in ev.outputs), _values(ev.grads)
         if common in REFINED and elementwise(op) and case.kind not in PLACED and not ev.raised:
             outputs, grads = self._refined(op, wide, ev, cotangents)
@@ -192,7 +227,9 @@ class Expectation:
     ) -> Evaluation:
         start = perf_counter()
         with np.errstate(all="ignore"):
-            found = self.reference.evaluate(op, wide, _widened(cotangents), _widened(second))
+            if not isinstance(cotangents, Draw):
+                cotangents = _widened(cotangents)
+            found = self.reference.evaluate(op, wide, cotangents, _widened(second))
         self.seconds += perf_counter() - start
         return found
 
@@ -215,7 +252,7 @@ class Expectation:
         """
         unit = real_format(expected.common).unit
         wide = self.widen(op, case, expected.common)
-        base = pick(self.run(op, wide, cotangents, second))
+        base = pick(expected.seen)
         total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
 
         def add(ev: Evaluation) -> None:

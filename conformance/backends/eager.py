@@ -15,6 +15,9 @@ from conformance.cases.layouts import place
 from conformance.observation import Evaluation, Raised, TensorObs
 from conformance.specs import OpSpec
 
+Vectors = Sequence["np.ndarray | None"]
+Draw = Callable[[tuple[TensorObs, ...]], "tuple[Vectors | None, Vectors | None]"]
+
 
 class EagerBackend(LibraryCalls):
     """Everything that torch and the reference have in common.
@@ -89,9 +92,11 @@ class EagerBackend(LibraryCalls):
         self,
         op: OpSpec,
         case: Case,
-        cotangents: Sequence[np.ndarray | None] | None = None,
-        second: Sequence[np.ndarray | None] | None = None,
+        cotangents: Vectors | Draw | None = None,
+        second: Vectors | None = None,
     ) -> Evaluation:
+        """As the protocol says; `cotangents` may also be a function that is given the outputs
+        and gives (cotangents, second), for who does not know the outputs' shapes beforehand."""
         bound = self.bound(op)
         inputs: dict[str, Any] = {}  # every input as the operation gets it
         leaves: list[Any] = []  # those a cotangent is asked for
@@ -127,6 +132,8 @@ class EagerBackend(LibraryCalls):
         }
         if bound.writes:
             seen["inputs"] = self._observe_all(inputs.values())
+        if callable(cotangents):
+            cotangents, second = cotangents(seen["outputs"])
         if cotangents is None:
             return Evaluation(**seen)
         return self._differentiate(seen, tensors, leaves, cotangents, second)
