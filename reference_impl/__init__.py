@@ -38,6 +38,9 @@ from reference_impl.random import (
 from reference_impl.namespaces import ops
 from reference_impl import linalg, nn
 
+from reference_impl.aliases import give_second_names
+
+give_second_names()
 globals().update(FUNCTIONS)
 globals().update(creation.TYPED)             # FloatTensor, LongTensor, ...
 

@@ -36,7 +36,7 @@ class Operation:
         return call
 
     def call(self, args, kwargs):
-        if "out" in kwargs and self.rules[0].kind == "rule":
+        if "out" in kwargs and "out" not in (self.rules[0].signature.parameters or ()):
             from reference_impl.out import call_into
             return call_into(self, args, kwargs)
         if len(self.rules) == 1:
