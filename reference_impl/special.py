@@ -83,7 +83,10 @@ def sigmoid(self):
 
 
 def rsqrt(self):
-    return call("rsqrt", self) if self.dtype == object else 1 / np.sqrt(self)
+    """1 / sqrt(self); of half precision in single, so that it is rounded once."""
+    if self.dtype == object:
+        return call("rsqrt", self)
+    return (1 / np.sqrt(_single(self))).astype(self.dtype)
 
 
 def sign(self):
@@ -136,7 +139,12 @@ def power(self, exponent):
     if self.dtype.kind not in "iu":
         # a copy in full: for a single exponent of 0.5 NumPy takes the root, which keeps -0
         shape = np.broadcast_shapes(self.shape, exponent.shape)
-        return np.power(self, np.array(np.broadcast_to(exponent, shape)))
+        found = np.power(self, np.array(np.broadcast_to(exponent, shape)))
+        if found.dtype.kind != "c":
+            return found
+        # NumPy multiplies infinities for a small whole exponent, and inverts the nan that it gets
+        vanishes = np.isinf(np.abs(self)) & (exponent.real < 0) & np.isfinite(exponent)
+        return np.where(vanishes, 0, found).astype(found.dtype)
     negative = exponent < 0
     result = np.power(self, np.where(negative, 0, exponent).astype(self.dtype))
     odd = (exponent & 1).astype(bool)
@@ -174,7 +182,7 @@ def log1p(self):
     x, y = np.where(small, self.real, 0), np.where(small, self.imag, 0)
     out = np.array(np.log(1 + self))
     out.real = np.where(small, np.log1p(x * (2 + x) + y * y) / 2, out.real)
-    out.imag = np.where(small, np.arctan2(y, 1 + x), out.imag)
+    out.imag = np.arctan2(self.imag, 1 + self.real)     # 1 + self forgets a negative zero
     return out
 
 

@@ -153,6 +153,11 @@ def fused(x: Number, y: Any, z: Any) -> Number:
     return x._step(lambda a, b, c: a * b + c, y, z)
 
 
+def scaled(x: Number, number: float) -> Number:
+    """x * number, where the number keeps its digits although the dtype has fewer."""
+    return x._step(lambda a: a * a.dtype.type(number))
+
+
 def square(x: Number) -> Number:
     """x * x."""
     return x * x

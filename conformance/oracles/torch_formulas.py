@@ -5,6 +5,8 @@ Read from its source, as `conformance.oracles.formulas` describes.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from conformance.oracles import steps
@@ -33,6 +35,8 @@ def _erf(o: Operands) -> Number:
 def _floor_divide(o: Operands) -> Number:
     """c10/util/generic_math.h: (x - fmod(x, y)) / y, brought to a whole number."""
     x, y = o.x, o.y
+    if y is None:  # a Python number
+        y = x.machine.number(np.full(x.a.shape, float(o.args["other"])))
     rest = steps.fmod(x, y)
     quotient = (x - rest) / y
     wrong = ~rest.equals(0) & (np.signbit(y.a) != np.signbit(rest.a))
@@ -44,5 +48,11 @@ def _floor_divide(o: Operands) -> Number:
     return where(y.equals(0), x / y, where(quotient.equals(0), zero, whole))
 
 
+def _log10_ct(o: Operands) -> Number:
+    """tools/autograd/derivatives.yaml: grad / (self.conj() * 2.302585...)."""
+    return o.ct / steps.scaled(o.x, math.log(10))
+
+
 FORMULAS["torch", "erf", "y"] = _erf
+FORMULAS["torch", "log10", "ct.self"] = _log10_ct
 FORMULAS["torch", "floor_divide", "y"] = _floor_divide
