@@ -1,0 +1,238 @@
+"""Checks per CPU-second, ours against those that PyTorch ships, measured in the same run.
+
+A check is one call compared. Forward: OpInfo's own samples, `op(sample)` against `op.ref(sample)`
+by `torch.testing.assert_close`; ours, one case of the value oracle. Gradients: one sample through
+`torch.autograd.gradcheck(fast_mode=True)`; ours, one case of the vjp oracle. Both sides make their
+inputs inside the measured time, on one thread; both are asked about the operations that OpInfo has
+with a NumPy reference and the tables have too, in the same dtype.
+
+    pip install -e '.[torch,bench]' -c constraints.txt
+    python benchmarks/checks_per_second.py
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before any library reads it
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.testing._internal.common_methods_invocations import op_db
+
+from conformance.backends.registry import open_backend
+from conformance.engine.plan import Unit, match
+from conformance.loading import load_specs
+from conformance.specs import OpSpec, Specs
+from conformance.units import OpUnit, differentiable_in
+from conformance.cases.generate import dtypes_of
+
+GOAL = 10.0
+
+
+@dataclass(slots=True)
+class Rate:
+    """checks: calls compared; elements: numbers compared in them; failed: calls that were not
+    compared or did not agree; seconds: CPU time of all of it."""
+
+    checks: int = 0
+    elements: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        return self.checks / self.seconds if self.seconds else 0.0
+
+    def timed(self, work: Callable[[], None]) -> None:
+        start = process_time()
+        work()
+        self.seconds += process_time() - start
+
+
+# --- theirs ------------------------------------------------------------------------------
+
+
+def tensors(value: Any) -> list[torch.Tensor]:
+    """Every tensor in a nested list or tuple, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return [found for item in value for found in tensors(item)]
+    return []
+
+
+def opinfo_forward(info: Any, dtype: torch.dtype, rate: Rate) -> None:
+    for sample in info.sample_inputs("cpu", dtype):
+        plain = sample.numpy()
+        try:
+            want = info.ref(plain.input, *plain.args, **plain.kwargs)
+            got = info(sample.input, *sample.args, **sample.kwargs)
+            if not isinstance(want, (list, tuple)):
+                want = torch.as_tensor(np.ascontiguousarray(want)).reshape(np.shape(want))
+            else:
+                want = [torch.as_tensor(np.ascontiguousarray(w)) for w in want]
+            torch.testing.assert_close(got, type(got)(want) if isinstance(got, tuple) else want,
+                                       equal_nan=True, check_dtype=False)  # fmt: skip
+        except Exception:  # noqa: BLE001 - OpInfo lists which samples its own tests skip
+            rate.failed += 1
+            continue
+        rate.checks += 1
+        rate.elements += sum(t.numel() for t in tensors(got))
+
+
+def opinfo_gradients(info: Any, dtype: torch.dtype, rate: Rate) -> None:
+    for sample in info.sample_inputs("cpu", dtype, requires_grad=True):
+        values = (sample.input, *sample.args)
+        places = [
+            i for i, v in enumerate(values) if isinstance(v, torch.Tensor) and v.requires_grad
+        ]
+        lists = [v for v in values if isinstance(v, (list, tuple)) and tensors(v)]
+        if lists or not places:  # cat: gradcheck wants every tensor to be an argument
+            call, inputs = _of_lists(info, sample)
+        else:
+            call, inputs = _of_places(info, sample, values, places)
+        if not inputs:
+            continue
+        try:
+            torch.autograd.gradcheck(call, inputs, fast_mode=True)
+        except Exception:  # noqa: BLE001 - non-differentiable samples that OpInfo's tests skip
+            rate.failed += 1
+            continue
+        rate.checks += 1
+        rate.elements += sum(t.numel() for t in inputs)
+
+
+def _of_places(info: Any, sample: Any, values: tuple, places: list[int]) -> tuple[Any, tuple]:
+    def call(*given: torch.Tensor) -> Any:
+        full = list(values)
+        for place, value in zip(places, given, strict=True):
+            full[place] = value
+        return info.gradcheck_wrapper(info, *full, **sample.kwargs)
+
+    return call, tuple(values[i] for i in places)
+
+
+def _of_lists(info: Any, sample: Any) -> tuple[Any, tuple]:
+    inputs = tuple(t for t in tensors(sample.input) if t.requires_grad)
+
+    def call(*given: torch.Tensor) -> Any:
+        return info.gradcheck_wrapper(info, list(given), *sample.args, **sample.kwargs)
+
+    return call, inputs if len(inputs) == len(tensors(sample.input)) else ()
+
+
+# --- ours --------------------------------------------------------------------------------
+
+
+class Counting(OpUnit):
+    """A unit that remembers which of its cases were compared by the oracle asked for."""
+
+    asked = ""
+
+    def compare(self, sample: Any) -> Iterator[Any]:
+        for comparison in super().compare(sample):
+            if comparison.oracle == self.asked and comparison.compared:
+                self.compared.add(sample.case.id)
+            yield comparison
+
+
+def ours(op: OpSpec, oracle: str, dtype: str, backends: tuple, specs: Specs, rate: Rate) -> None:
+    unit = Unit(
+        id="", backend="torch", kind="op", name=op.name, dtypes=(dtype,), oracles=(oracle,),
+        tier="standard", seed=0,
+    )  # fmt: skip
+    runner = Counting(unit, *backends, op, specs)
+    runner.asked, runner.compared = oracle, set()
+    answers, _, _ = runner.run(None, frozenset(), lambda case: None)
+    rate.checks += len(runner.compared)
+    rate.elements += sum(a.compared for a in answers if a.oracle == oracle)
+
+
+# --- both ----------------------------------------------------------------------------------
+
+
+def shared_operations(specs: Specs, globs: str) -> list[tuple[list[Any], list[OpSpec]]]:
+    """(OpInfos with a NumPy reference, operations of the tables) by the schema's name."""
+    tables: dict[str, list[OpSpec]] = {}
+    for name in match("op", globs, specs.ops):
+        tables.setdefault(specs.ops[name].parsed.name, []).append(specs.ops[name])
+    infos: dict[str, list[Any]] = {}
+    for info in op_db:
+        if info.ref is not None:
+            for name in dict.fromkeys((info.aten_name, info.name.replace(".", "_"))):
+                if name in tables:
+                    infos.setdefault(name, []).append(info)
+                    break
+    return [(infos[name], tables[name]) for name in sorted(infos)]
+
+
+def measure(pairs: list, oracle: str, dtype: str, backends: tuple, specs: Specs) -> tuple:
+    theirs, own = Rate(), Rate()
+    kind = getattr(torch, dtype)
+    check = opinfo_forward if oracle == "value" else opinfo_gradients
+    for infos, ops in pairs:
+        ops = [op for op in ops if dtype in dtypes_of(op)]
+        if oracle == "vjp":
+            infos = [i for i in infos if i.supports_autograd]
+            ops = [op for op in ops if differentiable_in(op, dtype)]
+        infos = [i for i in infos if kind in i.supported_dtypes("cpu")]
+        if not infos or not ops:
+            continue
+        for info in infos:
+            theirs.timed(lambda info=info: check(info, kind, theirs))
+        for op in ops:
+            own.timed(lambda op=op: ours(op, oracle, dtype, backends, specs, own))
+    return own, theirs
+
+
+ROWS = (
+    ("forward, float32", "value", "float32", GOAL),
+    ("forward, int64", "value", "int64", GOAL),
+    ("gradients, float64", "vjp", "float64", GOAL),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--op", default="*", help="comma-separated globs of the tables' operations")
+    globs = parser.parse_args().op
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    specs = load_specs()
+    backends = open_backend("torch"), open_backend("reference")
+    pairs = shared_operations(specs, globs)
+    table = Table(title=f"checks per CPU-second over {len(pairs)} operations, torch "
+                        f"{torch.__version__}, one thread")  # fmt: skip
+    for heading in ("what", "ours", "theirs", "ratio", "goal", "elements per second, ours",
+                    "theirs", "ratio"):  # fmt: skip
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    measure(pairs[:3], "vjp", "float64", backends, specs)  # imports and first calls
+    for what, oracle, dtype, goal in ROWS:
+        own, theirs = measure(pairs, oracle, dtype, backends, specs)
+        rates = [r.elements / r.seconds if r.seconds else 0.0 for r in (own, theirs)]
+        table.add_row(
+            what,
+            f"{own.per_second:,.0f} ({own.checks:,} in {own.seconds:.1f} s)",
+            f"{theirs.per_second:,.0f} ({theirs.checks:,} in {theirs.seconds:.1f} s)",
+            f"{own.per_second / theirs.per_second:.1f}" if theirs.checks else "-",
+            f"{goal:.0f}",
+            f"{rates[0]:,.0f}",
+            f"{rates[1]:,.0f}",
+            f"{rates[0] / rates[1]:.1f}" if rates[1] else "-",
+        )
+        print(f"{what}: {theirs.failed} samples of OpInfo not counted (not comparable as they are)")
+    Console(width=130).print(table)
+
+
+if __name__ == "__main__":
+    main()
