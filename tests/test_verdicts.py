@@ -270,6 +270,8 @@ def test_extremal_values_excuse_nothing_else(shown):
 def test_an_operation_without_intermediate_results_is_not_excused():
     nan_at_huge = Library(on_outputs(lambda y, x: np.where(np.abs(x) > HUGE, np.nan, y)))
     assert verdict(table("sin"), nan_at_huge) is Verdict.DIVERGES
+    nan_for_overflow = Library(on_outputs(lambda y, x: np.where(np.isfinite(x) & np.isinf(y), np.nan, y)))
+    assert verdict(table("exp"), nan_for_overflow) is Verdict.DIVERGES
     inf_at_huge = Library(on_outputs(lambda y, x: np.where(np.abs(x) > HUGE, np.inf, y)))
     assert verdict(table("neg"), inf_at_huge) is Verdict.DIVERGES
 

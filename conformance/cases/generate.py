@@ -232,6 +232,8 @@ class Maker:
     ) -> Case:
         """One explicit call, its crossed inputs filled as `values` says."""
         args: dict[str, Any] = {}
+        if self.refusals and kind != "error" and values in ("ordinary", "points"):
+            values = self.plain
         rng = self.rng("call", values, kind, key)
         for argument in self.op.parsed.arguments:
             name = argument.name

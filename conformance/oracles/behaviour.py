@@ -163,14 +163,12 @@ def accumulation(ctx: Context, case: Case) -> Iterator[Probe]:
     yield Probe("two passes", "\n".join(body), {}, {len(body): len(body) - 2})
     out = lines.output("y"), lines.output("z")
     ct = cotangent(lines.cotangents[lines.chosen[0]])
-    yield Probe(
-        "two paths",
-        "\n".join(
-            [*lines.inputs, lines.call("y"), lines.call("z"), f"w = add({out[0]}, {out[1]})",
-             f"backward(w, {ct})"]
-        ),
-        {},
-    )  # fmt: skip
+    leaves = [variable(n) for n, o in case.operands() if o.differentiable]
+    body = [*lines.inputs, lines.call("y"), lines.backward("y")]
+    once = len(body)
+    body += [f"zero_grad({leaf})" for leaf in leaves]
+    body += [lines.call("y"), lines.call("z"), f"w = add({out[0]}, {out[1]})", f"backward(w, {ct})"]
+    yield Probe("two paths", "\n".join(body), {len(body): ""}, {len(body): once})
 
 
 def lifetime(ctx: Context, case: Case) -> Iterator[Probe]:
@@ -292,7 +290,7 @@ def _doubles(
         return
     for name, seen in by_line[after].live.items():
         once = by_line[before].live.get(name)
-        if seen.grad is None or once is None or once.grad is None or name.startswith("w"):
+        if seen.grad is None or once is None or once.grad is None:
             continue
         with np.errstate(all="ignore"):
             want = once.grad.value + once.grad.value
