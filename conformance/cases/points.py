@@ -187,7 +187,8 @@ def _nonfinite(rng, shape, dtype):
     For products, where the order of multiplication decides whether a partial product overflows.
     """
     array = np.array(_positive(rng, shape, dtype))
-    rows = array.reshape(-1, shape[-1] if shape else 1)
+    width = shape[-1] if shape else 1
+    rows = array.reshape(array.size // max(width, 1), width)  # -1 cannot be told of no element
     values = _cast([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype) if is_floating(dtype) else [0]
     for place, row in enumerate(rows):
         if row.size:
