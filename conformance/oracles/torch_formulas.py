@@ -53,6 +53,17 @@ def _log10_ct(o: Operands) -> Number:
     return o.ct / steps.scaled(o.x, math.log(10))
 
 
+def _hypot_ct_self(o: Operands) -> Number:
+    """tools/autograd/derivatives.yaml: grad * self / result, from the left."""
+    return o.ct * o.x / steps.hypot(o.x, o.y)
+
+
+def _hypot_ct_other(o: Operands) -> Number:
+    return o.ct * o.y / steps.hypot(o.x, o.y)
+
+
+FORMULAS["torch", "hypot", "ct.self"] = _hypot_ct_self
+FORMULAS["torch", "hypot", "ct.other"] = _hypot_ct_other
 FORMULAS["torch", "erf", "y"] = _erf
 FORMULAS["torch", "log10", "ct.self"] = _log10_ct
 FORMULAS["torch", "floor_divide", "y"] = _floor_divide

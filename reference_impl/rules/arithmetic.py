@@ -222,5 +222,5 @@ binary("atan2", np.arctan2, promote="float", accepts="float", numbers=False, sav
        jvp=lambda t, ins, y: turned(t[0], *ins)[0] + turned(t[1], *ins)[1])
 binary("hypot", np.hypot, accepts="float", numbers=False,
        saves={"self": ("self", "result"), "other": ("other", "result")},
-       vjp=lambda ct, ins, y: [ct * ins[0] / y, ct * ins[1] / y],
+       vjp=lambda ct, ins, y: [ct * (ins[0] / y), ct * (ins[1] / y)],
        jvp=lambda t, ins, y: t[0] * (ins[0] / y) + t[1] * (ins[1] / y))

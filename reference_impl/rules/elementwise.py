@@ -6,8 +6,9 @@ what is kept for them are those of PyTorch's tools/autograd/derivatives.yaml.
 
 import numpy as np
 
-from reference_impl import special
+from reference_impl import dtypes, special
 from reference_impl.creation import zeros_like
+from reference_impl.errors import DtypeUnsupported
 from reference_impl.rule import rule
 
 SELF, RESULT = {"self": ("self",)}, {"self": ("result",)}
@@ -131,8 +132,17 @@ unary("erfc", special.erfc, promote="float", accepts="float", saves=SELF,
 
 # --- choice ---
 
+
+def choose(condition, self, other):
+    if condition.dtype not in (np.bool_, np.uint8):     # uint8 was torch's first boolean
+        name = dtypes.BY_NUMPY[condition.dtype].scalar_name
+        raise DtypeUnsupported("where expected condition to be a boolean tensor, but got a tensor "
+                               f"with dtype {name}")
+    return np.where(condition, self, other)
+
+
 where = rule(
-    "where", lambda condition, self, other: np.where(condition, self, other),
+    "where", choose,
     inputs=("condition", "self", "other"), promote="result", unpromoted=("condition",),
     saves={"self": ("condition",), "other": ("condition",)},
     vjp=lambda ct, ins, y: [None, where(ins[0], ct, 0), where(ins[0], 0, ct)],

@@ -207,9 +207,9 @@ def _nll(self, target, weight=None, reduction="mean", ignore_index=-100):
 
 def _nll_vjp(ct, ins, y, reduction, ignore_index):
     x, target, weight = ins
-    kept = None if weight is None else weight.detach().numpy()
+    kept = None if weight is None else weight._array
     at = _class_dim(x.ndim)
-    _, picked, share, counts = _nll_parts(np.empty(x.shape, _number(ct)), target.numpy(), kept,
+    _, picked, share, counts = _nll_parts(np.empty(x.shape, _number(ct)), target._array, kept,
                                      ignore_index)
     if reduction_word(reduction) == "mean":     # of nothing that counts: nan, with slope 0
         share = np.where(counts, share / np.sum(share, dtype=_number(ct)), np.zeros_like(share))

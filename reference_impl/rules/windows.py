@@ -210,7 +210,7 @@ def _max_pool2d_vjp(ct, ins, y, kernel_size, stride, padding, dilation, ceil_mod
     x = ins[0]
     shape = x.shape if x.ndim == 4 else (1, *x.shape)
     at, _ = _pool("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    place = torch.from_numpy(_chosen(x.detach().numpy().reshape(shape), at))
+    place = torch.from_numpy(_chosen(x._array.reshape(shape), at))
     flat = torch.zeros(*shape[:2], shape[2] * shape[3], dtype=ct.dtype)
     return [flat.scatter_add(2, place, ct.reshape(*place.shape)).reshape(x.shape)]
 
