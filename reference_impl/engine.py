@@ -143,7 +143,7 @@ def _keep_retained(node, arrived):
         if t is None or ct is None:
             continue
         if t._grad is None:
-            t._grad = ct if state.enabled else ct.clone()
+            t._grad = ct.clone()
         else:
             t._grad = t._grad + ct
 

@@ -1,0 +1,262 @@
+"""The kinds of steps of a random program, and how often each is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from conformance.accuracy.formats import is_complex, is_floating
+from conformance.fuzzing import tables, views
+from conformance.fuzzing.building import DTYPES, SHAPES, Build, name
+from conformance.fuzzing.refusals import refusal
+from conformance.program import Invoke
+
+Maker = Callable[[Build], bool]
+
+
+def leaf(build: Build) -> bool:
+    draw = build.draw
+    build.make(draw.pick(SHAPES), draw.weighted(DTYPES), draw.chance(75))
+    return True
+
+
+def constant(build: Build) -> bool:
+    draw = build.draw
+    which = draw.pick(("zeros", "ones", "full", "arange", "eye", "ones_like", "zeros_like"))
+    dtype = draw.weighted(DTYPES)
+    grad = {"requires_grad": True} if is_floating(dtype) and draw.chance(50) else {}
+    shape = list(draw.pick(SHAPES))
+    args: tuple[Any, ...]
+    if which.endswith("_like"):
+        found = build.a_tensor()
+        if found is None:
+            return False
+        return build.invoke("constant", Invoke(which, (name(found),), {}))
+    if which == "full":
+        args = (shape, build.number(dtype, "positive"))
+    elif which == "arange":
+        args = (1, 4) if dtype != "bool" else (0, 2)
+    elif which == "eye":
+        args = (2,)
+    else:
+        args = (shape,)
+    if build.smooth and which in ("zeros", "eye"):
+        return False
+    return build.invoke("constant", Invoke(which, args, {"dtype": dtype, **grad}))
+
+
+def _differentiable(build: Build) -> str | None:
+    rare = build.draw.chance(10)
+    return build.a_tensor(lambda t: t.requires_grad and (rare or not t.is_leaf))
+
+
+def _cotangent(build: Build, tensor: Any) -> dict[str, Any]:
+    if tensor.numel() == 1 and build.draw.chance(70):
+        return {}
+    shape = tuple(tensor.shape)
+    dtype = build.dtype_name(tensor)
+    found = build.a_tensor(
+        lambda t: tuple(t.shape) == shape and build.dtype_name(t) == dtype and build.plain(t)
+    )
+    if found and build.draw.chance(30):
+        return {"ct": name(found)}
+    if 0 in shape or build.draw.chance(50):
+        return {"ct": Invoke("ones", (list(shape),), {"dtype": dtype})}
+    return {"ct": Invoke("tensor", (build.data(shape, dtype, "positive"),), {"dtype": dtype})}
+
+
+def _kept(build: Build, graph: int) -> dict[str, Any]:
+    draw = build.draw
+    given: dict[str, Any] = {}
+    if draw.chance(40):
+        given["retain_graph"] = draw.chance(90)
+    if draw.chance(graph):
+        given["create_graph"] = True
+    return given
+
+
+def _count(build: Build, given: dict[str, Any]) -> None:
+    for word in ("retain_graph", "create_graph"):
+        build.kinds[word] += bool(given.get(word))
+
+
+def backward(build: Build) -> bool:
+    found = _differentiable(build)
+    if found is None:
+        return False
+    given = {**_cotangent(build, build.value(found)), **_kept(build, 12)}
+    _count(build, given)
+    return build.invoke("backward", Invoke("backward", (name(found),), given), binds=False)
+
+
+def grad(build: Build) -> bool:
+    found = _differentiable(build)
+    if found is None:
+        return False
+    xs = build.tensors(lambda t: t.requires_grad)
+    wanted: Any = name(build.draw.pick(xs))
+    if build.draw.chance(35):
+        names = {build.draw.pick(xs) for _ in range(2)}
+        wanted = [name(x) for x in sorted(names)]
+    given = {**_cotangent(build, build.value(found)), **_kept(build, 40)}
+    if build.draw.chance(80):
+        given["allow_unused"] = True
+    _count(build, given)
+    return build.invoke("grad", Invoke("grad", (name(found), wanted), given))
+
+
+def grad_of(build: Build) -> bool:
+    found = build.a_tensor(lambda t: t.is_leaf and t.grad is not None)
+    return found is not None and build.invoke("read .grad", Invoke("grad_of", (name(found),), {}))
+
+
+def zero_grad(build: Build) -> bool:
+    found = build.a_tensor(lambda t: t.is_leaf and t.grad is not None)
+    if found is None:
+        return False
+    if build.draw.chance(40):
+        inner = Invoke("grad_of", (name(found),), {})
+        return build.invoke("reset .grad", Invoke("zero_", (inner,), {}), binds=False)
+    return build.invoke("reset .grad", Invoke("zero_grad", (name(found),), {}), binds=False)
+
+
+def set_grad(build: Build) -> bool:
+    found = build.a_tensor(lambda t: t.requires_grad and t.is_leaf)
+    if found is None:
+        return False
+    tensor = build.value(found)
+    value = build.a_tensor(
+        lambda t: tuple(t.shape) == tuple(tensor.shape) and t.dtype == tensor.dtype
+        and t is not tensor
+    )
+    if value is None:
+        return False
+    call = Invoke("set_grad", (name(found), name(value)), {})
+    return build.invoke("set .grad", call, binds=False)
+
+
+def retain_grad(build: Build) -> bool:
+    found = build.a_tensor(lambda t: t.requires_grad)
+    if found is None:
+        return False
+    return build.invoke("retain_grad", Invoke("retain_grad", (name(found),), {}), binds=False)
+
+
+def requires_grad_(build: Build) -> bool:
+    rare = build.draw.chance(10)
+    found = build.a_tensor(
+        lambda t: rare or (t.is_leaf and (is_floating(build.dtype_name(t))
+                                          or is_complex(build.dtype_name(t))))
+    )  # fmt: skip
+    if found is None:
+        return False
+    flag = () if build.draw.chance(70) else (False,)
+    call = Invoke("requires_grad_", (name(found), *flag), {})
+    return build.invoke("requires_grad_", call, binds=False)
+
+
+def look(build: Build) -> bool:
+    draw = build.draw
+    found = build.a_tensor()
+    if found is None:
+        return False
+    which = draw.pick(
+        ("is_leaf", "requires_grad", "has_grad_fn", "version", "is_contiguous", "dtype_of",
+         "shape_of", "type_of", "item", "same_object", "shares_memory")
+    )  # fmt: skip
+    args: tuple[Any, ...] = (name(found),)
+    if which in ("same_object", "shares_memory"):
+        args += (name(build.a_tensor() or found),)
+    if which == "version" or (which == "item" and build.value(found).numel() != 1):
+        return False
+    if which == "is_leaf" and build.session.verbs.backend._node_name(build.value(found)) is not None:
+        return False  # a forbidden view refuses to say, and not with a kind
+    return build.invoke("look", Invoke(which, args, {}))
+
+
+# exchange with NumPy ---------------------------------------------------------------------------
+
+
+def to_numpy(build: Build) -> bool:
+    rare = build.draw.chance(5)
+    found = build.a_tensor(
+        lambda t: (rare or not t.requires_grad) and build.dtype_name(t) != "bfloat16" and t.numel()
+    )
+    return found is not None and build.invoke("numpy", Invoke("numpy", (name(found),), {}))
+
+
+def from_numpy(build: Build) -> bool:
+    found = [n for n in build.arrays() if all(s >= 0 for s in build.value(n).strides)]
+    which = build.draw.pick(("from_numpy", "asarray", "array"))
+    if not found:
+        data = build.data(build.draw.pick(SHAPES[:-2]), "float32")
+        call = Invoke("np_array", (data,), {"dtype": build.draw.pick(("float32", "int64"))})
+        return build.invoke("np_array", call)
+    return build.invoke("from_numpy", Invoke(which, (name(build.draw.pick(found)),), {}))
+
+
+def np_write(build: Build) -> bool:
+    found = [n for n in build.arrays() if build.value(n).size and build.value(n).flags.writeable]
+    if not found:
+        return False
+    call = Invoke(
+        "np_setitem",
+        (name(build.draw.pick(found)), Invoke("ellipsis", (), {}), build.draw.pick((1, 2))),
+        {},
+    )
+    return build.invoke("np_setitem", call, binds=False)
+
+
+def np_look(build: Build) -> bool:
+    found = [n for n in build.arrays() if build.value(n).ndim]
+    if not found:
+        return False
+    one = build.draw.pick(found)
+    which = build.draw.pick(("np_ravel", "np_flatten", "np_getitem"))
+    args: tuple[Any, ...] = (name(one),)
+    if which == "np_getitem":
+        args += (Invoke("slice", (None, None, 2), {}),)
+    return build.invoke("numpy view", Invoke(which, args, {}))
+
+
+KINDS: dict[str, tuple[Maker, int]] = {
+    "leaf": (leaf, 6),
+    "constant": (constant, 2),
+    "operation": (tables.operation, 22),
+    "view": (views.view, 16),
+    "getitem": (views.getitem, 4),
+    "to": (views.to, 3),
+    "write": (views.write, 12),
+    "setitem": (views.setitem, 4),
+    "data": (views.data, 1),
+    "write_data": (views.write_data, 2),
+    "backward": (backward, 8),
+    "grad": (grad, 5),
+    "grad_of": (grad_of, 2),
+    "zero_grad": (zero_grad, 2),
+    "set_grad": (set_grad, 1),
+    "retain_grad": (retain_grad, 2),
+    "requires_grad_": (requires_grad_, 2),
+    "look": (look, 3),
+    "numpy": (to_numpy, 2),
+    "from_numpy": (from_numpy, 2),
+    "np_write": (np_write, 2),
+    "np_look": (np_look, 1),
+    "refusal": (refusal, 7),
+}
+_WEIGHTS = {kind: weight for kind, (_, weight) in KINDS.items()}
+
+
+def fill(build: Build, steps: int) -> None:
+    """Add steps until there are so many, or nothing more fits."""
+    leaf(build)
+    tries = 0
+    while len(build.steps) < steps and tries < 4 * steps:
+        tries += 1
+        kind = build.draw.weighted(_WEIGHTS)
+        KINDS[kind][0](build)
+
+
+__all__ = ["KINDS", "fill", "np"]
