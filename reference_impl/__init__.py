@@ -35,8 +35,9 @@ from reference_impl.random import (
     normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed,
     set_rng_state,
 )
+from reference_impl import arranging
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn
+from reference_impl import linalg, nn, special
 
 from reference_impl.aliases import give_second_names
 

@@ -5,7 +5,7 @@ In a line, ct is the cotangent, ins the inputs, y the result, t the tangents.
 
 import numpy as np
 
-from reference_impl import special
+from reference_impl import array_functions as special
 from reference_impl.errors import ArgumentType
 from reference_impl.rules.elementwise import REAL, RESULT, SELF, unary, where
 

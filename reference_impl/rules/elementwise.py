@@ -6,7 +6,8 @@ what is kept for them are those of PyTorch's tools/autograd/derivatives.yaml.
 
 import numpy as np
 
-from reference_impl import dtypes, special
+from reference_impl import array_functions as special
+from reference_impl import dtypes
 from reference_impl.creation import zeros_like
 from reference_impl.errors import DtypeUnsupported
 from reference_impl.rule import rule

@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from reference_impl import special
+from reference_impl import array_functions as special
 from reference_impl.errors import Domain
 
 POINTS = [0.0, 1e-300, 1e-9, 0.3, 0.5, 1.0, 1.4999, 1.5, 1.5001, 2.0, 3.7, 5.5, 9.0, 20.0, 24.0,

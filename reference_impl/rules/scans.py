@@ -1,0 +1,356 @@
+"""Running products and extrema, differences, and further reductions.
+
+In a line, ct is the cotangent, ins the inputs, y the result. They are helpers: no table of
+operations lists them yet, so no library is checked against them.
+"""
+
+import numpy as np
+
+import reference_impl as torch
+from reference_impl import dtypes as dt
+from reference_impl.dispatch import FUNCTIONS
+from reference_impl.errors import (
+    Argument,
+    DimOutOfRange,
+    DtypeUnsupported,
+    EmptyReduction,
+    EmptyReductionIndex,
+)
+from reference_impl.geometry import wrap_dim
+from reference_impl.rule import OPERATIONS, composite, rule
+from reference_impl.rules.indexing_ops import vector
+from reference_impl.rules.ordering import put_back
+from reference_impl.rules.reductions import all_dims, carry, flip, kept
+from reference_impl.tensor import Tensor
+
+
+def cumprod(self, dim, *, dtype=None):
+    dim = wrap_dim(dim, self.ndim)
+    return np.cumprod(carry(self), axis=dim).astype(self.dtype) if self.ndim else self.copy()
+
+
+def cumprod_vjp(ct, ins, y, dim, dtype):
+    """Sum over k >= i of ct[k] times the product of all x[j], j <= k, but x[i]."""
+    x = ins[0]
+    if not x.ndim or not x.numel():
+        return [ct]
+    dim = wrap_dim(dim, x.ndim)
+    if not (x == 0).any():
+        return [flip(flip(ct * y.conj(), dim).cumsum(dim), dim) / x.conj()]
+    parts = []
+    for i in range(x._size[dim]):
+        before = y.narrow(dim, i - 1, 1) if i else x.narrow(dim, 0, 1) * 0 + 1
+        after = x.narrow(dim, i + 1, x._size[dim] - i - 1)
+        rest = torch.cat([before, before * after.cumprod(dim)], dim)
+        parts.append((ct.narrow(dim, i, x._size[dim] - i) * rest.conj()).sum(dim))
+    return [torch.stack(parts, dim)]
+
+
+rule("cumprod", cumprod, inputs=("self",), promote="sum", helper=True, inplace=True,
+     vjp=cumprod_vjp, saves={"self": ("self", "result")})
+
+
+def _running(name, better):
+    def forward(self, dim):
+        if self.dtype.kind == "c":
+            raise DtypeUnsupported(f'"{name}_cpu" not implemented for complex numbers')
+        dim, x = wrap_dim(dim, self.ndim), vector(self)
+        keys = np.moveaxis(carry(x), dim, 0)
+        at = np.zeros(keys.shape, np.int64)
+        best = keys[:1].copy()
+        for i in range(1, len(keys)):
+            wins = better(keys[i], best[0]) | np.isnan(keys[i]) if keys.dtype.kind == "f" else (
+                better(keys[i], best[0]))
+            if keys.dtype.kind == "f":
+                wins &= ~np.isnan(best[0]) | np.isnan(keys[i])
+            best[0] = np.where(wins, keys[i], best[0])
+            at[i] = np.where(wins, i, at[i - 1])
+        at = np.moveaxis(at, 0, dim)
+        return (np.take_along_axis(x, at, dim).reshape(self.shape), at.reshape(self.shape))
+    rule(name, forward, inputs=("self",), helper=True, differentiable=(0,),
+         saves={"self": ("result.1",)},
+         vjp=lambda ct, ins, y, dim: [put_back(ct[0], y[1], ins[0].shape, dim)])
+
+
+_running("cummax", np.greater_equal)
+_running("cummin", np.less_equal)
+
+
+def logcumsumexp(self, dim):
+    dim = wrap_dim(dim, self.ndim)
+    if not self.ndim:
+        return self.copy()
+    return np.logaddexp.accumulate(carry(self), axis=dim).astype(self.dtype)
+
+
+rule("logcumsumexp", logcumsumexp, inputs=("self",), accepts="float", promote="float",
+     numbers=False, helper=True, saves={"self": ("self", "result")},
+     vjp=lambda ct, ins, y, dim: [logcumsumexp_vjp(ct, ins[0], y, dim)])
+
+
+def logcumsumexp_vjp(ct, x, y, dim):
+    if not x.ndim:
+        return ct
+    # split by sign: each half is itself a running logarithm of sums, from the end
+    def half(part):
+        logs = FUNCTIONS["logcumsumexp"](flip(part.log() - y, dim), dim)
+        return (flip(logs, dim) + x).exp()
+    return half(ct.clamp(min=0)) - half((-ct).clamp(min=0))
+
+
+def diff(input, n=1, dim=-1, prepend=None, append=None):
+    """The n-th difference along `dim`."""
+    if input.ndim == 0:
+        raise Argument("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise Argument(f"order must be non-negative but got {n}")
+    wrapped = wrap_dim(dim, input.ndim)
+    for t in (prepend, append):
+        if t is not None and t.ndim != input.ndim:
+            raise Argument("diff expects prepend or append to be the same dimension as input")
+    parts = [t for t in (prepend, input, append) if t is not None]
+    x = torch.cat(parts, wrapped) if len(parts) > 1 else input
+    if n == 0:
+        return x.clone()
+    for _ in range(min(n, x._size[wrapped])):
+        m = x._size[wrapped] - 1
+        a, b = x.narrow(wrapped, 1, max(m, 0)), x.narrow(wrapped, 0, max(m, 0))
+        x = a.logical_xor(b) if x.dtype is dt.bool else a - b
+    return x
+
+
+composite("diff", diff, helper=True)
+
+
+def trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The integral along `dim` by the trapezoidal rule."""
+    n = y._size[wrap_dim(dim, y.ndim)]
+    if n == 0:
+        return y.sum(dim) * 0
+    both = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
+    if x is None:
+        return (both * dx).sum(dim) / 2
+    step = x.diff(dim=-1 if x.ndim == 1 else dim)
+    if x.ndim == 1:
+        d = wrap_dim(dim, y.ndim)
+        step = step.reshape((-1,) + (1,) * (y.ndim - d - 1))
+    return (both * step).sum(dim) / 2
+
+
+def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
+    n = y._size[wrap_dim(dim, y.ndim)]
+    both = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
+    if x is None:
+        return (both * dx).cumsum(dim) / 2
+    step = x.diff(dim=-1 if x.ndim == 1 else dim)
+    if x.ndim == 1:
+        d = wrap_dim(dim, y.ndim)
+        step = step.reshape((-1,) + (1,) * (y.ndim - d - 1))
+    return (both * step).cumsum(dim) / 2
+
+
+composite("trapezoid", trapezoid, method=False, helper=True)
+composite("cumulative_trapezoid", cumulative_trapezoid, method=False, helper=True)
+
+# --- reductions ---
+
+
+def nansum(input, dim=None, keepdim=False, *, dtype=None):
+    """The sum of what is not nan."""
+    if input.is_complex():
+        raise DtypeUnsupported("nansum does not support complex inputs")
+    x = input.masked_fill(input.isnan(), 0) if input.is_floating_point() else input
+    return x.sum(dim, keepdim, dtype=dtype)
+
+
+def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+    if not input.dtype.is_differentiable:
+        raise DtypeUnsupported("nanmean(): expected input to have floating point or complex dtype "
+                               f"but got {input.dtype.scalar_name}")
+    counted = input.isnan().logical_not().sum(dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / counted
+
+
+def count_nonzero(input, dim=None):
+    return (input != 0).sum(dim)
+
+
+for _name, _function in (("nansum", nansum), ("nanmean", nanmean),
+                         ("count_nonzero", count_nonzero)):
+    composite(_name, _function, helper=True)
+
+
+def aminmax(input, *, dim=None, keepdim=False):
+    """Smallest and largest element along `dim`."""
+    if input.numel() == 0 and dim is None:
+        raise EmptyReduction("aminmax(): cannot compute aminmax over an empty dimension as the "
+                             "operation has no identity.")
+    if dim is not None and input.ndim and input._size[wrap_dim(dim, input.ndim)] == 0:
+        raise EmptyReductionIndex("aminmax(): Expected reduction dim "
+                                  f"{wrap_dim(dim, input.ndim)} to have non-zero size.")
+    where = () if dim is None else dim
+    return torch.amin(input, where, keepdim), torch.amax(input, where, keepdim)
+
+
+composite("aminmax", aminmax, helper=True)
+
+
+def _with_mean(name):
+    def function(input, *args, **named):
+        dim, keepdim = named.get("dim"), named.get("keepdim", False)
+        if args and not isinstance(args[0], bool):
+            dim = args[0]
+        if dim is None and len(args) == 1 and isinstance(args[0], bool):
+            named = {**named, "correction": int(args[0])}
+            args = ()
+        got = FUNCTIONS[name](input, *args, **named)
+        return got, input.mean(dim, keepdim if not isinstance(dim, type(None)) or keepdim else
+                               False)
+    composite(f"{name}_mean", function, method=False, helper=True)
+
+
+_with_mean("var")
+_with_mean("std")
+
+
+def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
+    """(sum |x|**ord) ** (1/ord); for 0 the count of what is not 0, for inf the largest."""
+    if dtype is not None:
+        x = x.to(dtype)
+    if not x.dtype.is_differentiable:
+        raise DtypeUnsupported("linalg.vector_norm: Expected a floating point or complex tensor as "
+                               f"input. Got {x.dtype.scalar_name}")
+    if ord in (float("inf"), float("-inf")):
+        if x.numel() == 0 and (dim is None or any(
+                x._size[d] == 0 for d in all_dims(dim, x.ndim))):
+            raise EmptyReduction("linalg.vector_norm cannot compute the "
+                                 f"{ord} norm on an empty tensor because the operation does not "
+                                 "have an identity")
+        pick = torch.amax if ord > 0 else torch.amin
+        return pick(x.abs(), () if dim is None else dim, keepdim)
+    if ord == 0:
+        return (x != 0).to(x.dtype.to_real()).sum(dim, keepdim)
+    return OPERATIONS["_vector_norm"].function(x, ord, dim, keepdim)
+
+
+def _vector_norm(self, ord, dim, keepdim):
+    size = carry(np.abs(self))
+    axes = all_dims(dim, self.ndim)
+    # squares overflow where the norm does not, so scale as math.hypot does
+    top = size.max(axis=axes, keepdims=True, initial=0)
+    scale = np.where((top == 0) | ~np.isfinite(top), 1, top).astype(size.dtype) if ord > 0 else (
+        np.ones((), size.dtype))
+    total = np.sum((size / scale) ** size.dtype.type(ord), axis=axes, keepdims=True)
+    out = total ** size.dtype.type(1 / ord) * scale
+    out = out if keepdim else out.squeeze(axes)
+    real = np.abs(np.zeros((), self.dtype)).dtype
+    return out.astype(real)
+
+
+def vector_norm_vjp(ct, ins, y, ord, dim, keepdim):
+    x = ins[0]
+    ct, y = (kept(t, x.shape, dim, keepdim) for t in (ct, y))
+    if ord == 1:
+        return [ct * x.sgn()]
+    if ord == 2:
+        return [(x * (ct / y)).masked_fill(y == 0, 0)]
+    size = x.abs()
+    if ord < 1:
+        slope = (x.sgn() * size.pow(ord - 1)).masked_fill(x == 0, 0)
+        return [slope * (ct * y.pow(1 - ord))]
+    if ord < 2:
+        return [x.sgn() * size.pow(ord - 1) * (ct / y.pow(ord - 1)).masked_fill(y == 0, 0)]
+    return [x * size.pow(ord - 2) * (ct / y.pow(ord - 1)).masked_fill(y == 0, 0)]
+
+
+rule("_vector_norm", _vector_norm, inputs=("self",), vjp=vector_norm_vjp, method=False,
+     function=False, node="LinalgVectorNormBackward0", saves={"self": ("self", "result")})
+
+
+def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
+    """The vector norm of all elements or along dims; "fro" is 2."""
+    if p in (None, "fro"):
+        p = 2
+    if isinstance(p, str):
+        raise Argument(f"norm of kind {p!r} needs a singular value decomposition, which this "
+                       "library does not have")
+    if not input.dtype.is_differentiable and dtype is None:
+        raise DtypeUnsupported("linalg.vector_norm: Expected a floating point or complex tensor as "
+                               f"input. Got {input.dtype.scalar_name}")
+    return vector_norm(input, p, dim, keepdim, dtype=dtype)
+
+
+composite("norm", norm, helper=True)
+composite("dist", lambda input, other, p=2: vector_norm(input - other, p), helper=True)
+composite("linalg_vector_norm", vector_norm, method=False, helper=True)
+
+
+def renorm(input, p, dim, maxnorm):
+    """Slices along `dim` whose norm exceeds maxnorm, scaled down to it."""
+    if p <= 0:
+        raise Argument("non-positive-norm not supported")
+    if input.ndim < 2:
+        raise DimOutOfRange(f"renorm: input needs at least 2 dimensions, got {input.ndim} "
+                            "dimensions")
+    d = wrap_dim(dim, input.ndim)
+    size = vector_norm(input, p, [i for i in range(input.ndim) if i != d], True)
+    return input * FUNCTIONS["where"](size > maxnorm, maxnorm / (size + 1e-7), 1.0).to(
+        input.dtype)
+
+
+composite("renorm", renorm, helper=True)
+
+
+def bincount(input, weights=None, minlength=0):
+    """How often each non-negative integer occurs, or the sum of its weights."""
+    if input.ndim != 1 or input.dtype.category != dt.INT or (input._array < 0).any():
+        raise Argument("bincount only supports 1-d non-negative integral inputs.")
+    if minlength < 0:
+        raise Argument("minlength should be >= 0")
+    if weights is not None and weights._size != input._size:
+        raise Argument("weights should be 1-d and have the same length as input")
+    got = np.bincount(input._array, None if weights is None else weights._array, minlength)
+    return OPERATIONS["from_array"].function(got, dt.int64 if weights is None else (
+        dt.float32 if weights.dtype is dt.float32 else dt.float64))
+
+
+def histc(input, bins=100, min=0, max=0):
+    """Counts in equal bins; what lies outside of [min, max] is left out."""
+    if bins <= 0:
+        raise Argument("bins must be > 0")
+    x = carry(input._array).reshape(-1)
+    low, high = (min, max) if min != max else (
+        (x.min(), x.max()) if x.size else (min, max))
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise Argument(f"range of [{low}, {high}] is not finite")
+    if low > high:
+        raise Argument("max must be larger than min")
+    got, _ = np.histogram(x, bins, (low, high))
+    return OPERATIONS["from_array"].function(got, input.dtype)
+
+
+composite("bincount", bincount, helper=True)
+composite("histc", histc, helper=True)
+
+
+def nonzero(input, *, as_tuple=False):
+    """Indices of what is not zero: rows of a (count, ndim) tensor, or one vector per dimension."""
+    places = np.nonzero(vector(input._array))
+    if as_tuple:
+        return tuple(OPERATIONS["from_array"].function(p, dt.int64) for p in places)
+    rows = np.stack(places) if input.ndim else np.empty((0, len(places[0])), np.int64)
+    table = OPERATIONS["from_array"].function(rows, dt.int64)
+    return table.t()
+
+
+composite("nonzero", nonzero, helper=True)
+composite("argwhere", lambda input: nonzero(input), helper=True)
+
+
+def is_same(a, b):
+    return isinstance(a, Tensor) and isinstance(b, Tensor) and a._size == b._size
+
+
+composite("is_same_size", is_same, helper=True)
