@@ -360,6 +360,7 @@ DECLARED = (
     "legacy_empty", "broadcast_mask", "integer_mask", "cut_scalar", "inferred_size", "wide_dim",
     "past_the_end", "flattened", "other_dtype", "mixed_dtypes", "constant", "degenerate",
     "ill_conditioned", "singular", "weak_scalar", "narrow_scalar", "accumulated",
+    "broadcast_batch",
 )  # fmt: skip
 
 PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {

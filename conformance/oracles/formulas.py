@@ -20,10 +20,11 @@ from conformance.oracles.steps import Number, where
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """x, y: the first and second operand (y: None where there is none); ct: the cotangent."""
+    """x, y, z: the first operands (None where there is none); ct: the cotangent."""
 
     x: Number
     y: Number | None
+    z: Number | None
     ct: Number | None
     args: dict[str, Any]
 
@@ -153,6 +154,33 @@ def _power_of_number_ct(o: Operands) -> Number:
     return o.ct * (steps.log(_not_zero(o.x.machine.number(o.args["self"]))) * _power_of_number(o))
 
 
+def _expm1(o: Operands) -> Number:
+    x = o.x
+    near = where((x / 2).equals(0), x, steps.tanh(x / 2) * (steps.exp(x) + 1))
+    return where(abs(x) > 0.5, steps.exp(x) - 1, near)
+
+
+def _first_of(chosen: np.ndarray, o: Operands) -> Number:
+    """The first operand where it is chosen, or equal; nan where either is."""
+    lost = np.isnan(o.x.a) | np.isnan(o.y.a)
+    return where(lost, np.nan, Number(np.where(chosen, o.x.a, o.y.a), o.x.machine))
+
+
+def _clamp_ct(name: str) -> Formula:
+    """min(max(x, low), high); a tie is split evenly at each of the two."""
+
+    def formula(o: Operands) -> Number:
+        above = steps.maximum(o.x, o.y)
+        result = steps.minimum(above, o.z)
+        if name == "max":
+            return o.ct * _share(o.z, result, above)
+        through = o.ct * _share(above, result, o.z)
+        mine, other = (o.x, o.y) if name == "self" else (o.y, o.x)
+        return through * _share(mine, above, other)
+
+    return formula
+
+
 def _halves(x: Number) -> tuple[Number, Number]:
     """exp(x) / 2 and exp(-x) / 2, halved in the exponent so that they overflow late."""
     half = math.log(0.5)
@@ -205,12 +233,16 @@ _all(
     rsqrt__ct_self=lambda o: o.ct * (-0.5 * (1 / steps.sqrt(o.x) / o.x)),
     exp2__y=lambda o: steps.exp(LN2 * o.x),
     exp2__ct_self=lambda o: (o.ct * LN2) * steps.exp(LN2 * o.x),
-    log2__y=lambda o: steps.log(o.x) / LN2,
+    log2__y=lambda o: steps.log(o.x) * (1 / o.x.machine.number(LN2)),
     log2__ct_self=lambda o: (o.ct / LN2) / o.x,
     log10__y=lambda o: steps.log(o.x) * LOG10_E,
     log10__ct_self=lambda o: (o.ct * LOG10_E) / o.x,
     asin__y=lambda o: 2 * steps.arctan2(o.x, 1 + steps.sqrt((1 - o.x) * (1 + o.x))),
-    acos__y=lambda o: 2 * steps.arctan2(steps.sqrt((1 - o.x) * (1 + o.x)), 1 + o.x),
+    acos__y=lambda o: steps.arctan2(steps.sqrt((1 - o.x) * (o.x + 1)), o.x),
+    maximum__y=lambda o: _first_of(o.x >= o.y, o),
+    minimum__y=lambda o: _first_of(o.x <= o.y, o),
+    expm1__y=_expm1,
+    sign__y=lambda o: where(o.x.equals(0), Number(o.x.a, o.x.machine), steps.sign(o.x)),
     sinh__y=_sinh,
     cosh__y=_cosh,
     atan__ct_self=lambda o: o.ct / (1 + steps.square(o.x)),
@@ -244,6 +276,9 @@ _all(
 for _op, _what, _formula in (
     ("pow.Tensor_Scalar", "y", _scalar_power),
     ("pow.Tensor_Scalar", "ct.self", _scalar_power_ct),
+    ("clamp.Tensor", "ct.self", _clamp_ct("self")),
+    ("clamp.Tensor", "ct.min", _clamp_ct("min")),
+    ("clamp.Tensor", "ct.max", _clamp_ct("max")),
     ("pow.Scalar", "y", _power_of_number),
     ("pow.Scalar", "ct.exponent", _power_of_number_ct),
 ):
