@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from conformance import units
 from conformance.accuracy.bounds import Bound
 from conformance.backends.registry import LIBRARIES
 from conformance.cases import generate, layouts, points
+from conformance.cases.case import Case, Operand
 from conformance.engine.plan import TIERS
 from conformance.loading import load_specs
 from conformance.oracles import divergences
+from conformance.oracles.numbers import Judge
 from conformance.verdicts import Verdict
 
 VOCABULARY = load_specs().vocabulary
@@ -52,6 +57,31 @@ def test_dtypes_have_members():
 def test_bounds_are_understood(word):
     parameter = {"exact": "", "dot": "=reduced"}.get(word, "=4")
     assert Bound.parse(word + parameter).kind == word
+
+
+def counted(word):
+    operands = {name: Operand(np.zeros((3, 4))) for name in ("input", "weight")}
+    judge = object.__new__(Judge)
+    judge.bound = Bound("dot", length=word)
+    judge.sample = SimpleNamespace(
+        case=Case("i", "op", operands, ("float64",)),
+        expected=SimpleNamespace(outputs=(np.zeros(2),)),
+    )
+    return judge.length()
+
+
+def test_lengths_are_counted():
+    numbers = {"reduced": 6, "inner": 4, "window": 4, "repeats": 1, "summed": 1}
+    assert {word: counted(word) for word in VOCABULARY["lengths"]} == numbers
+    with pytest.raises(KeyError):
+        counted("breadth")
+
+
+def test_every_oracle_is_asked_of_some_operation_and_nothing_else_is():
+    specs = load_specs()
+    asked = {oracle for op in specs.ops.values() for oracle in units.oracles_of(op)}
+    assert asked == set(VOCABULARY["oracles"])
+    assert {scenario.oracle for scenario in specs.scenarios.values()} <= asked
 
 
 def test_divergence_rules_have_a_function():
