@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import mpmath
@@ -14,11 +15,17 @@ from conformance import units
 from conformance.accuracy import balls
 from conformance.accuracy.balls import CERTIFIED, Ball, Undecided, certify, to_odd
 from conformance.accuracy.expected import Expectation
-from conformance.accuracy.formats import wide_dtype
-from conformance.accuracy.ulp import round_to
+from conformance.accuracy.formats import FORMATS, wide_dtype
+from conformance.accuracy.ulp import round_to, ulp
 from conformance.backends.reference import ReferenceBackend
 from conformance.cases.case import Case, Operand
-from conformance.cases.generate import Maker, cotangents_for, dtypes_of, elementwise
+from conformance.cases.generate import (
+    Maker,
+    cotangents_for,
+    dtypes_of,
+    elementwise,
+    with_operand,
+)
 from conformance.engine.plan import Unit
 from conformance.loading import load_specs
 from conformance.oracles.behaviour import differentiable
@@ -71,6 +78,41 @@ def test_double_is_accurate_for_float32(expectation, name):
         for what, error in found.error.items():
             if (name, what) not in CANCELS | {("pow", "ct.self")}:
                 assert np.nanmax(error, initial=0) <= CERTIFIED, what
+
+
+COMPLEX = [
+    name for name, op in OPS.items()
+    if elementwise(op) and "complex64" in dtypes_of(op) and op.result not in ("bool", "int64")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_double_is_accurate_for_complex64(expectation, name):
+    """Held against long double: a wide format that errs does not err alike in two of them."""
+    op, most = OPS[name], FORMATS["float32"].max
+    for case in Maker(op, "complex64", 0).points():
+        wide = expectation.widen(op, case, "complex64")
+        args, cts = wide.args, None
+        for path, operand in wide.operands():
+            if operand.data.dtype.kind == "c":
+                wider = replace(operand, data=operand.data.astype(np.clongdouble))
+                args = with_operand(args, path, wider)
+        if differentiable(op):
+            like = [o.value for o in expectation.run(op, wide).outputs]
+            cts = cotangents_for(case, [np.zeros(a.shape, a.dtype) for a in like])
+        run = balls.runner(expectation, op)
+        narrow = run(wide, cts)
+        two = {"c": np.clongdouble, "f": np.longdouble}
+        widest = None if cts is None else [c.astype(two[c.dtype.kind]) for c in cts]
+        for what, exact in run(replace(wide, args=args), widest).items():
+            if exact is None or (name, what) in CANCELS | {("tan", "ct.self")}:
+                continue
+            size = np.abs(exact)
+            fine = np.isfinite(exact) & (size <= most)
+            assert np.isfinite(narrow[what][fine]).all(), what
+            unit = ulp(size[fine], FORMATS["float32"])
+            error = np.abs(narrow[what][fine] - exact[fine]) / unit
+            assert np.max(error, initial=0) <= 2 * CERTIFIED, what
 
 
 def test_most_elements_are_decided(expectation):
