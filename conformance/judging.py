@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from conformance.accuracy.formats import real_format
+from conformance.cases.generate import elementwise
 from conformance.findings import finding, groups, points_of, smallest
 from conformance.oracles import divergences
 from conformance.oracles.base import Comparison, Context
@@ -62,6 +63,7 @@ class Collector:
     def __init__(self, ctx: Context, dtypes: tuple[str, ...], again: Callable[..., Any]) -> None:
         self.ctx, self.dtypes, self.again = ctx, dtypes, again
         self.questions: dict[str, Question] = {}
+        self._speaking: dict[tuple[str, tuple[str, ...], str], list[tuple[int, Divergence]]] = {}
         self.errors: list[Finding] = []  # of the harness or the adapter, not of the library
 
     def expect(self, oracle: str) -> Question:
@@ -90,22 +92,28 @@ class Collector:
                 q.worst, q.allowed, q.unit = c.worst, c.allowed, c.unit
         elif c.unit == "exact" and q.worst is None:
             q.worst, q.allowed, q.unit = 0.0, 0.0, "exact"
-        entries = [
-            (i, e)
-            for i, e in enumerate(self.ctx.op.divergence)
-            if divergences.holds_for(
-                e, self.ctx.backend.name, self.ctx.backend.version, c.oracle,
-                c.sample.case.dtypes, c.what,
-            )
-        ]  # fmt: skip
         left = np.asarray(c.over)
-        for number, entry in entries:
+        for number, entry in self._entries(c.oracle, c.sample.case.dtypes, c.what):
             left = self._apply(q, number, entry, c, left)
         if left.any() and not c.is_fact and not c.category:
             left = self._extremal(q, c, left)
         if left.any():
             q.verdicts.add(Verdict.DIVERGES)
             self._note(q, c, left)
+
+    def _entries(
+        self, oracle: str, dtypes: tuple[str, ...], what: str
+    ) -> list[tuple[int, Divergence]]:
+        """The entries of the table that speak about such a comparison, with their numbers."""
+        key = (oracle, dtypes, what)
+        if key not in self._speaking:
+            name, version = self.ctx.backend.name, self.ctx.backend.version
+            self._speaking[key] = [
+                (i, e)
+                for i, e in enumerate(self.ctx.op.divergence)
+                if divergences.holds_for(e, name, version, oracle, dtypes, what)
+            ]
+        return self._speaking[key]
 
     def _apply(
         self, q: Question, number: int, entry: Divergence, c: Comparison, left: np.ndarray
@@ -150,14 +158,17 @@ class Collector:
 
         No norm promises a result whose intermediate results overflow or vanish (PyTorch's notes
         on numerical accuracy, "Extremal values", say so outright). It is a prediction all the
-        same: inputs are finite, the norm's own formula, rounded step by step in the dtype, gives
+        same: inputs and the exact result are finite, the norm's own formula, rounded step by step in the dtype, gives
         nan, an infinity or zero (or loses digits to the subnormal range), and the library shows
         just that. Returns what is left to explain.
         """
         if c.observed.dtype.kind in "biu":
             return left
-        masks = points_of(self.ctx, c, ("nan", "inf", "huge"))
-        eligible = left & ~masks["nan"] & (~masks["inf"] | masks["huge"])
+        if elementwise(self.ctx.op):
+            masks = points_of(self.ctx, c, ("nan", "inf", "huge"))
+            eligible = left & ~masks["nan"] & (~masks["inf"] | masks["huge"])
+        else:  # what is not finite somewhere in the inputs has not reached a finite element
+            eligible = left & np.isfinite(c.expected)
         if not eligible.any():
             return left
         native = np.asarray(divergences.formula_in_dtype(divergences.Prediction(self.ctx, c)))

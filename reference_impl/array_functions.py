@@ -140,7 +140,7 @@ def power(self, exponent):
         # a copy in full: for a single exponent of 0.5 NumPy takes the root, which keeps -0
         shape = np.broadcast_shapes(self.shape, exponent.shape)
         found = np.power(self, np.array(np.broadcast_to(exponent, shape)))
-        if found.dtype.kind == "f":     # NumPy minds whether a nan is a signalling one
+        if found.dtype.kind in "fV":    # NumPy minds whether a nan is a signalling one
             return np.where(exponent == 0, np.ones((), found.dtype), found)
         if found.dtype.kind != "c":
             return found

@@ -64,6 +64,8 @@ def _hypot_ct_other(o: Operands) -> Number:
 
 FORMULAS["torch", "hypot", "ct.self"] = _hypot_ct_self
 FORMULAS["torch", "hypot", "ct.other"] = _hypot_ct_other
+FORMULAS["reference", "hypot", "ct.self"] = lambda o: o.ct * (o.x / steps.hypot(o.x, o.y))
+FORMULAS["reference", "hypot", "ct.other"] = lambda o: o.ct * (o.y / steps.hypot(o.x, o.y))
 FORMULAS["torch", "erf", "y"] = _erf
 FORMULAS["torch", "log10", "ct.self"] = _log10_ct
 FORMULAS["torch", "floor_divide", "y"] = _floor_divide

@@ -109,13 +109,15 @@ def _layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn
 def _layer_norm_vjp(ct, ins, y, normalized_shape, eps, cudnn_enable):
     x, weight, bias = ins
     dims = _trailing(normalized_shape)
+    if x.dtype.np.itemsize == 2:        # carried in float32, as the value is
+        x, ct = x.to(torch.float32), ct.to(torch.float32)
     away = x - x.mean(dims, True)
     scale = 1 / ((away * away).mean(dims, True) + eps).sqrt()
     unit = away * scale
     of_weight = None if weight is None else ct * unit
     g = ct if weight is None else ct * weight
     of_x = scale * (g - g.mean(dims, True) - unit * (g * unit).mean(dims, True))
-    return [of_x, of_weight, None if bias is None else ct]
+    return [of_x.to(ins[0].dtype), of_weight, None if bias is None else ct]
 
 
 rule("layer_norm", _layer_norm, inputs=("input", "weight?", "bias?"), vjp=_layer_norm_vjp,
