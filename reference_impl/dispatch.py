@@ -9,6 +9,7 @@ from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
+from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor
 
@@ -203,7 +204,7 @@ def run(rule, values):
         record(rule, ins, edges, arguments, outputs, many)
     if level.depth and has_tangent(flat):
         attach_tangents(rule, ins, outputs, arguments, many)
-    return tuple(outputs) if many else outputs[0]
+    return named(rule.public_name)(outputs) if many else outputs[0]
 
 
 def compute(rule, ins, flat, values, arguments):

@@ -57,7 +57,7 @@ def selection(name, forward, **facts):
          saves={"self": ("result.1",)}, **facts)
 
 
-def sort(self, dim=-1, descending=False, stable=False):
+def sort(self, dim=-1, descending=False, stable=None):
     if self.dtype.kind == "c":
         raise DtypeUnsupported("Sort does not support complex dtypes on CPU")
     dim, x = wrap_dim(dim, self.ndim), vector(self)
@@ -66,10 +66,11 @@ def sort(self, dim=-1, descending=False, stable=False):
 
 
 selection("sort", sort, layout="preserve",
+          node=lambda dim, descending, stable: f"SortBackward{int(stable is not None)}",
           vjp=lambda ct, ins, y, dim, descending, stable: [
               put_back(ct[0], y[1], ins[0].shape, dim)],
           jvp=lambda t, ins, y, dim, descending, stable: (t[0].gather(dim, y[1]), None))
-composite("argsort", lambda input, dim=-1, descending=False, *, stable=False: FUNCTIONS["sort"](
+composite("argsort", lambda input, dim=-1, descending=False, *, stable=None: FUNCTIONS["sort"](
     input, dim, descending, stable)[1], helper=True)
 composite("msort", lambda input: FUNCTIONS["sort"](input, 0)[0], helper=True)
 

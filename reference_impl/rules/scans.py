@@ -17,6 +17,7 @@ from reference_impl.errors import (
     EmptyReductionIndex,
 )
 from reference_impl.geometry import wrap_dim
+from reference_impl.return_types import named
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import vector
 from reference_impl.rules.ordering import put_back
@@ -189,28 +190,11 @@ def aminmax(input, *, dim=None, keepdim=False):
         raise EmptyReductionIndex("aminmax(): Expected reduction dim "
                                   f"{wrap_dim(dim, input.ndim)} to have non-zero size.")
     where = () if dim is None else dim
-    return torch.amin(input, where, keepdim), torch.amax(input, where, keepdim)
+    return named("aminmax")((torch.amin(input, where, keepdim),
+                             torch.amax(input, where, keepdim)))
 
 
 composite("aminmax", aminmax, helper=True)
-
-
-def _with_mean(name):
-    def function(input, *args, **named):
-        dim, keepdim = named.get("dim"), named.get("keepdim", False)
-        if args and not isinstance(args[0], bool):
-            dim = args[0]
-        if dim is None and len(args) == 1 and isinstance(args[0], bool):
-            named = {**named, "correction": int(args[0])}
-            args = ()
-        got = FUNCTIONS[name](input, *args, **named)
-        return got, input.mean(dim, keepdim if not isinstance(dim, type(None)) or keepdim else
-                               False)
-    composite(f"{name}_mean", function, method=False, helper=True)
-
-
-_with_mean("var")
-_with_mean("std")
 
 
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
