@@ -16,6 +16,7 @@ from conformance.loading import load_specs
 from conformance.oracles.behaviour import differentiable
 from conformance.units import run_unit
 from conformance.verdicts import Verdict
+from reference_impl.errors import Refusal
 from reference_impl.rule import RULES
 from reference_impl.tensor import Tensor
 
@@ -26,8 +27,9 @@ SCALE = 1 + 2.0**-4  # far outside every bound, yet nothing that shape or dtype 
 
 def rule_of(name: str) -> Any:
     op = SPECS.ops[name]
+    # `slicing` is called as `slice`, which is the view rule
     for key in (op.parsed.qualified, op.name, op.parsed.name):
-        if key in RULES:
+        if key in RULES and not (name == "slicing" and key != "slice"):
             return RULES[key]
     raise KeyError(name)
 
@@ -96,7 +98,10 @@ def verdicts(name: str, backend: Any) -> set[Verdict]:
         id=name, backend="reference", kind="op", name=name, dtypes=(home_dtype(op),),
         oracles=ORACLES, tier="smoke", seed=0,
     )  # fmt: skip
-    return {a.verdict for a in run_unit(unit, backend, reference, SPECS).answers}
+    try:
+        return {a.verdict for a in run_unit(unit, backend, reference, SPECS).answers}
+    except Refusal:  # a view that leaves its storage cannot even be laid out: the unit is ERRORED
+        return {Verdict.ERRORED}
 
 
 FORWARD = sorted(SPECS.ops)
@@ -113,7 +118,7 @@ def test_wrong_forward_is_caught(name: str) -> None:
         def wrong(*args: Any, **kwargs: Any) -> Any:
             return off(right(*args, **kwargs))
     found = verdicts(name, Mutant(rule, "forward", wrong))
-    assert Verdict.DIVERGES in found
+    assert found & {Verdict.DIVERGES, Verdict.ERRORED}
 
 
 @pytest.mark.parametrize("name", BACKWARD)

@@ -10,7 +10,13 @@ import numpy as np
 
 from conformance.accuracy import bounds
 from conformance.accuracy.bounds import Bound, Judged
-from conformance.accuracy.formats import is_complex, is_floating, np_dtype, real_format
+from conformance.accuracy.formats import (
+    dtype_name,
+    is_complex,
+    is_floating,
+    np_dtype,
+    real_format,
+)
 from conformance.accuracy.residuals import RESIDUALS
 from conformance.accuracy.ulp import error_in_ulp, round_to
 from conformance.cases.generate import elementwise, with_operand
@@ -66,7 +72,7 @@ class Judge:
         )
 
     def judge(self, place: int, got: np.ndarray, exact: np.ndarray) -> Judged:
-        dtype = got.dtype.name
+        dtype = dtype_name(got.dtype)
         # the sign of a zero is promised for results; no norm promises it for a cotangent
         signed = self.key == "value"
         if not (is_floating(dtype) or is_complex(dtype)):
@@ -174,7 +180,7 @@ class Judge:
             if self.key == "vjp" and "result" in saved:
                 moved = e.change_of_result(self.ctx.op, s.case, s.expected, s.cotangents or [])
                 total = [
-                    t if m is None or t is None else t + m
+                    t if m is None or t is None else t + _summed_to(m, t.shape)
                     for t, m in zip(total, moved, strict=True)
                 ]
             self._change = total
@@ -243,7 +249,7 @@ def as_dtype(exact: np.ndarray, observed: np.ndarray) -> np.ndarray:
     A wrong dtype is the `dtype` oracle's question; the values are still compared, as numbers
     of the dtype that was observed.
     """
-    seen = observed.dtype.name
+    seen = dtype_name(observed.dtype)
     floats = is_floating(seen) or is_complex(seen)
     if floats and exact.dtype.kind in "fc" and exact.dtype != observed.dtype:
         if exact.dtype.kind == "c" and observed.dtype.kind != "c":
@@ -261,3 +267,10 @@ def as_dtype(exact: np.ndarray, observed: np.ndarray) -> np.ndarray:
 def _apply(function: Callable[[np.ndarray], np.ndarray], a: np.ndarray) -> np.ndarray:
     """The function's result as an array of the same dtype (NumPy makes scalars of 0-dim ones)."""
     return np.asarray(function(a)).astype(a.dtype)
+
+
+def _summed_to(terms: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Terms of a broadcast operand's cotangent, added up to the operand's own shape."""
+    lead = tuple(range(terms.ndim - len(shape)))
+    ones = tuple(len(lead) + i for i, n in enumerate(shape) if n == 1 != terms.shape[len(lead) + i])
+    return terms.sum(axis=lead + ones, keepdims=True).reshape(shape)
