@@ -158,9 +158,9 @@ class Collector:
 
         No norm promises a result whose intermediate results overflow or vanish (PyTorch's notes
         on numerical accuracy, "Extremal values", say so outright). It is a prediction all the
-        same: inputs and the exact result are finite, the norm's own formula, rounded step by step in the dtype, gives
-        nan, an infinity or zero (or loses digits to the subnormal range), and the library shows
-        just that. Returns what is left to explain.
+        same: what enters the element is finite, the norm's own formula, rounded step by step in
+        the dtype, gives nan, an infinity or zero (or loses digits to the subnormal range), and
+        the library shows just that. Returns what is left to explain.
         """
         if c.observed.dtype.kind in "biu":
             return left

@@ -42,6 +42,8 @@ MOST_SECOND = 4
 MOST_TWICE = 3
 DERIVATIVES = {"vjp": ("autograd",), "second_order": ("autograd",)}
 ALWAYS = frozenset({"value", "dtype", "shape", "determinism"})
+# the oracles to which a case of this kind says anything
+ASKED_BY = {"error": {"error"}, "layout": {"layout", "alias"}, "length": {"layout", "alias"}}
 
 
 def signatures(op: OpSpec, table: Any = None) -> Iterator[tuple[str, ...]]:
@@ -158,7 +160,7 @@ class OpUnit:
         for case in _cases(asked, self.unit, "layouts" in self.backend.capabilities):
             if case.id in skip or (only is not None and case.id not in only):
                 continue
-            if case.kind == "error" and "error" not in self.wanted:
+            if case.kind in ASKED_BY and self.wanted.isdisjoint(ASKED_BY[case.kind]):
                 continue
             progress(case.id)
             self._case(case)
@@ -225,7 +227,7 @@ class OpUnit:
             why = f"computes in {common}, which is not among the dtypes of the specification"
             collector.verdict("dtype", Verdict.NOT_APPLICABLE, why)
             return
-        if check_wide() and common in WIDEST:
+        if common in WIDEST and check_wide():
             collector.verdict("dtype", Verdict.NOT_RUN, check_wide())
             return
         try:

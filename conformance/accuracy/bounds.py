@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class Bound:
     length: str = ""
 
     @classmethod
+    @cache
     def parse(cls, text: str) -> Bound:
         kind, equals, value = text.partition("=")
         if kind == "exact" and not equals:

@@ -18,6 +18,7 @@ import numpy as np
 
 from conformance.accuracy import balls
 from conformance.accuracy.formats import (
+    dtype_name,
     is_complex,
     is_floating,
     np_dtype,
@@ -111,6 +112,9 @@ class Expectation:
         return result_dtype(self.table, "promote", words) if len(words) > 1 else _bare(words[0])
 
     def _crossed_words(self, op: OpSpec, case: Case) -> list[str]:
+        return self._once(case, (op.name, "words"), lambda: self._find_words(op, case))
+
+    def _find_words(self, op: OpSpec, case: Case) -> list[str]:
         words = self.words(case)
         if len(case.dtypes) > 1:
             return words
@@ -149,7 +153,7 @@ class Expectation:
             data = operand.data
             floats = is_floating(common) or is_complex(common)
             with np.errstate(all="ignore"):  # overflow to infinity; signalling nans
-                if data.dtype.name != common:
+                if operand.dtype != common:
                     data = data.astype(np_dtype(common))
                 data = data.astype(wide) if floats else data
             widened = Operand(
@@ -329,7 +333,7 @@ def _values(observed: Any) -> Arrays | None:
 
 def _widen_array(array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
-    name = array.dtype.name
+    name = dtype_name(array.dtype)
     return array.astype(wide_dtype(name)) if is_floating(name) or is_complex(name) else array
 
 

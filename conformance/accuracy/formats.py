@@ -69,6 +69,12 @@ def np_dtype(name: str) -> np.dtype:
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 
+@cache
+def dtype_name(dtype: np.dtype) -> str:
+    """`dtype.name`, which NumPy puts together anew each time."""
+    return dtype.name
+
+
 def is_floating(name: str) -> bool:
     return name in FORMATS
 

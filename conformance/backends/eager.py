@@ -155,7 +155,7 @@ class EagerBackend(LibraryCalls):
         grads = self._grad(chosen, leaves, second is not None)
         if type(grads) is Raised:
             return Evaluation(**seen, raised=grads, stage="vjp")
-        seen["grads"] = tuple(None if g is None else self.observe(g) for g in grads)
+        seen["grads"] = tuple(self._numbers(g) for g in grads)
         if second is None:
             return Evaluation(**seen)
         vectors = [
@@ -166,7 +166,7 @@ class EagerBackend(LibraryCalls):
         seconds = self._grad(vectors, [*leaves, *cts], False)
         if type(seconds) is Raised:
             return Evaluation(**seen, raised=seconds, stage="second")
-        seen["seconds"] = tuple(None if s is None else self.observe(s) for s in seconds)
+        seen["seconds"] = tuple(self._numbers(s) for s in seconds)
         return Evaluation(**seen)
 
     def _grad(self, pairs: list[tuple[Any, Any]], inputs: list[Any], graph: bool) -> Any:
@@ -207,6 +207,12 @@ class EagerBackend(LibraryCalls):
 
     def _observe_all(self, tensors: Any) -> tuple[TensorObs, ...]:
         return tuple(self.observe(t) for t in tensors)
+
+    def _numbers(self, tensor: Any) -> TensorObs | None:
+        """What is asked of a cotangent: its numbers, dtype and shape."""
+        if tensor is None:
+            return None
+        return TensorObs(self.to_array(tensor), self.dtype_name(tensor), tuple(tensor.shape))
 
     def observe(
         self,

@@ -49,7 +49,7 @@ class ReferenceBackend(EagerBackend):
         return made if storage.size else reference_impl.zeros(storage.shape, dtype=made.dtype)
 
     def to_array(self, tensor: Any) -> np.ndarray:
-        return tensor.detach().numpy(force=True).copy(order="C")
+        return tensor._array.copy(order="C")
 
     def storage_of(self, tensor: Any) -> Any:
         return tensor._storage

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from conformance.accuracy.formats import dtype_name
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operand:
@@ -24,7 +26,7 @@ class Operand:
 
     @property
     def dtype(self) -> str:
-        return self.data.dtype.name
+        return dtype_name(self.data.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +55,15 @@ class Case:
     layout: str = "contiguous"
     expects: str = ""
     seed: int = 0
+    _operands: tuple[tuple[str, Operand], ...] | None = field(default=None, init=False, repr=False)
 
-    def operands(self) -> list[tuple[str, Operand]]:
+    def operands(self) -> tuple[tuple[str, Operand], ...]:
         """(path, operand) in schema order; elements of a list are `name.0`, `name.1`, …"""
+        if self._operands is None:  # asked for many times per case
+            object.__setattr__(self, "_operands", tuple(self._found()))
+        return self._operands
+
+    def _found(self) -> list[tuple[str, Operand]]:
         found: list[tuple[str, Operand]] = []
         for name, value in self.args.items():
             if isinstance(value, Operand):

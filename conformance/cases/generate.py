@@ -12,7 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from conformance.accuracy.formats import is_complex, is_floating, is_integral, np_dtype
+from conformance.accuracy.formats import (
+    dtype_name,
+    is_complex,
+    is_floating,
+    is_integral,
+    np_dtype,
+)
 from conformance.cases.case import Case, Operand
 from conformance.cases.layouts import applies
 from conformance.cases.points import (
@@ -93,9 +99,10 @@ class Maker:
     def __init__(self, op: OpSpec, dtype: str, seed: int) -> None:
         self.op, self.dtype, self.seed = op, dtype, seed
         self.count = 0
+        self._columns: list[np.ndarray] | None = None
 
     def operand(self, name: str, data: np.ndarray, layout: str = "contiguous") -> Operand:
-        return Operand(data, layout, self.wants_grad(name, data.dtype.name))
+        return Operand(data, layout, self.wants_grad(name, dtype_name(data.dtype)))
 
     def wants_grad(self, name: str, dtype: str) -> bool:
         if not (is_floating(dtype) or is_complex(dtype)):
@@ -115,6 +122,11 @@ class Maker:
 
     def columns(self) -> list[np.ndarray]:
         """Special values in every operand position and in pairs, then ordinary numbers."""
+        if self._columns is None:
+            self._columns = self._make_columns()
+        return self._columns
+
+    def _make_columns(self) -> list[np.ndarray]:
         names = [a.name for a in self.op.parsed.tensors][: OPERANDS[self.op.shapes]]
         values = [core_values(self.op.fixed.get(n, self.dtype)) for n in names]
         if len(names) == 1:
@@ -438,7 +450,7 @@ def cotangents_for(case: Case, outputs: list[np.ndarray]) -> list[np.ndarray | N
         numbers = np.array([0.75])
     found: list[np.ndarray | None] = []
     for place, out in enumerate(outputs):
-        name = out.dtype.name
+        name = dtype_name(out.dtype)
         if not (is_floating(name) or is_complex(name)):
             found.append(None)
             continue
