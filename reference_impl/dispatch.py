@@ -194,12 +194,15 @@ def run(rule, values):
         from reference_impl.inplace import run_inplace
         return run_inplace(rule, ins, flat, values, arguments)
     edges = None
-    if state.enabled and any(t.requires_grad for t in flat):
+    recording = state.enabled and any(t.requires_grad for t in flat)
+    if recording and rule.vjp is not None:
         edges = edges_of(flat)
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
     layout = rule.layout if isinstance(rule.layout, str) else rule.layout(**arguments)
     outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
+    if recording and edges is None and any(o.dtype.is_differentiable for o in outputs):
+        edges = edges_of(flat)
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
     if level.depth and has_tangent(flat):

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from reference_impl.errors import (
+    GraphFreed,
     LeafWrittenInPlace,
     ShapeMismatch,
     ViewOfLeafWritten,
@@ -164,13 +165,16 @@ class CopySlices(Node):
         self.view_like._view = view._view
 
     def release(self):
-        self.inner.release()
+        self.inner = None        # what the write was is itself something kept
 
     def backward(self, cts):
         from reference_impl.creation import empty_strided
         from reference_impl.viewing import replayed
         if cts[0] is None:
             return [None] * len(self.edges)
+        if self.inner is None:
+            raise GraphFreed("Trying to backward through the graph a second time: what was written "
+                             "in place is no longer known. Specify retain_graph=True the first time.")
         base = self.base_geometry
         whole = empty_strided(base.size, base.stride, dtype=cts[0].dtype)
         whole.copy_(cts[0])

@@ -60,6 +60,8 @@ class TorchBackend(EagerBackend):
             made = torch.from_numpy(storage.view(np.int16)).view(torch.bfloat16)
         else:
             made = torch.from_numpy(storage)
+        if not storage.size:  # whose strides are NumPy's own affair
+            return made.new_empty(made.shape, device=self.device)
         return made.clone() if self.device == "cpu" else made.to(self.device)
 
     def to_array(self, tensor: Any) -> np.ndarray:

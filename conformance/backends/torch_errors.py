@@ -63,10 +63,13 @@ _AUTOGRAD = (
     ("RuntimeError", r"you can only change requires_grad flags of leaf", "grad_flag"),
     ("RuntimeError", r"[Mm]ismatch in shape: grad_output", "cotangent_mismatch"),
     ("RuntimeError", r"assigned grad has data of a different", "cotangent_mismatch"),
-    ("RuntimeError", r"attempting to assign a gradient of size", "cotangent_mismatch"),
+    ("RuntimeError", r"attempting to assign a gradient (of size|with dtype)",
+     "cotangent_mismatch"),
     ("RuntimeError", r"to have the same dtype, but got:? .* and gradients", "cotangent_mismatch"),
     ("RuntimeError", r"Can't call numpy\(\) on Tensor that requires grad", "numpy_of_grad"),
     ("RuntimeError", r"not support automatic differentiation", "dtype_unsupported"),
+    ("RuntimeError", r"not differentiable with respect to|derivative for .* is not implemented",
+     "dtype_unsupported"),
 )  # fmt: skip
 
 # reductions, products of matrices, elementwise functions
