@@ -16,7 +16,11 @@ from packaging.specifiers import SpecifierSet
 from conformance.accuracy.formats import FORMATS, HALVES, np_dtype, real_format
 from conformance.cases.case import Operand
 from conformance.cases.generate import with_operand
-from conformance.oracles import torch_formulas, torch_rules  # noqa: F401 (enter what they define)
+from conformance.oracles import (  # noqa: F401 (enter what they define)
+    jax_rules,
+    torch_formulas,
+    torch_rules,
+)
 from conformance.oracles.formulas import FORMULAS, Operands
 from conformance.oracles.numbers import as_dtype
 from conformance.oracles.prediction import PICKS, RULES, Prediction, rule

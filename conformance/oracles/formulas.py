@@ -128,6 +128,13 @@ def _pow(x: Number, y: Number) -> Number:
         return Number(x.machine.read(x.machine.number(np.power(base, exponent)).kept), x.machine)
 
 
+def _pow_of_tensors(o: Operands) -> Number:
+    exponent = o.args["exponent"].data if hasattr(o.args["exponent"], "data") else None
+    if exponent is not None and exponent.ndim == 0 and exponent.dtype.kind in "iu":
+        return _power(o.x, int(exponent))  # as a Python number: integer_pow
+    return _pow(o.x, o.y)
+
+
 def _power_ct(o: Operands) -> Number:
     return o.ct * (o.y * _pow(o.x, o.y - 1))
 
@@ -160,10 +167,17 @@ def _expm1(o: Operands) -> Number:
     return where(abs(x) > 0.5, steps.exp(x) - 1, near)
 
 
-def _first_of(chosen: np.ndarray, o: Operands) -> Number:
-    """The first operand where it is chosen, or equal; nan where either is."""
-    lost = np.isnan(o.x.a) | np.isnan(o.y.a)
-    return where(lost, np.nan, Number(np.where(chosen, o.x.a, o.y.a), o.x.machine))
+def _log2(o: Operands) -> Number:
+    # float16: XLA turns the division by a constant into a product with its rounded reciprocal
+    constant = o.x.machine.number(LN2)
+    x = steps.log(o.x)
+    return x * (1 / constant) if o.x.machine.dtype == "float16" else x / constant
+
+
+def _larger(x: Number, y: Number) -> Number:
+    """The maximum of IEEE 754-2019: nan where either is, and +0 above -0."""
+    zeros = x.equals(0) & y.equals(0)
+    return where(zeros, x + y, steps.maximum(x, y))
 
 
 def _clamp_ct(name: str) -> Formula:
@@ -233,14 +247,14 @@ _all(
     rsqrt__ct_self=lambda o: o.ct * (-0.5 * (1 / steps.sqrt(o.x) / o.x)),
     exp2__y=lambda o: steps.exp(LN2 * o.x),
     exp2__ct_self=lambda o: (o.ct * LN2) * steps.exp(LN2 * o.x),
-    log2__y=lambda o: steps.log(o.x) * (1 / o.x.machine.number(LN2)),
+    log2__y=_log2,
     log2__ct_self=lambda o: (o.ct / LN2) / o.x,
     log10__y=lambda o: steps.log(o.x) * LOG10_E,
     log10__ct_self=lambda o: (o.ct * LOG10_E) / o.x,
     asin__y=lambda o: 2 * steps.arctan2(o.x, 1 + steps.sqrt((1 - o.x) * (1 + o.x))),
     acos__y=lambda o: steps.arctan2(steps.sqrt((1 - o.x) * (o.x + 1)), o.x),
-    maximum__y=lambda o: _first_of(o.x >= o.y, o),
-    minimum__y=lambda o: _first_of(o.x <= o.y, o),
+    maximum__y=lambda o: _larger(o.x, o.y),
+    minimum__y=lambda o: -_larger(-o.x, -o.y),
     expm1__y=_expm1,
     sign__y=lambda o: where(o.x.equals(0), Number(o.x.a, o.x.machine), steps.sign(o.x)),
     sinh__y=_sinh,
@@ -265,7 +279,7 @@ _all(
     ),
     relu__ct_self=lambda o: where(o.x > 0, o.ct, 0),
     floor_divide__y=lambda o: _float_divmod(o)[0],
-    pow__y=lambda o: _pow(o.x, o.y),
+    pow__y=_pow_of_tensors,
     pow__ct_self=_power_ct,
     pow__ct_exponent=lambda o: o.ct * (steps.log(_not_zero(o.x)) * _pow(o.x, o.y)),
     fmod__y=lambda o: steps.fmod(o.x, o.y),

@@ -65,7 +65,10 @@ class Number:
 
     def _step(self, function: Any, *more: Any) -> Number:
         with np.errstate(all="ignore"):
-            found = self.machine.number(function(self.a, *map(self._of, more)))
+            found = function(self.a, *map(self._of, more))
+            if self.machine.dtype == "bfloat16":  # computed, and flushed, in float32
+                found = Machine("float32", self.machine.flush).number(found).a
+            found = self.machine.number(found)
         return Number(found.a, self.machine)
 
     def __neg__(self) -> Number:

@@ -1,0 +1,97 @@
+"""Predictions of what XLA's code for the processor does where jax leaves it to XLA."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from conformance.accuracy.formats import np_dtype, real_format
+from conformance.oracles.numbers import as_dtype
+from conformance.oracles.prediction import Prediction, rule
+
+BLOCK = 16
+
+
+@rule
+def blocks_of_sixteen(p: Prediction) -> np.ndarray:
+    """Running sums, each rounded to the dtype: inside blocks of 16, and over the blocks' totals.
+
+    XLA writes a long reduce-window as a tree of such blocks.
+    """
+    common = p.sample.expected.common
+    dim = p.sample.case.args["dim"]
+    x = p.operand("self")
+    if not x.ndim or not x.size:
+        return p.norm
+    with np.errstate(all="ignore"):
+        found = _running(np.moveaxis(x, dim, -1).astype(np_dtype(common)))
+    return as_dtype(np.moveaxis(found, -1, dim).astype(p.norm.dtype), p.comparison.observed)
+
+
+def _running(x: np.ndarray) -> np.ndarray:
+    """Running sums along the last axis."""
+    length = x.shape[-1]
+    if length <= BLOCK:
+        found = x.copy()
+        for place in range(1, length):
+            found[..., place] = (found[..., place - 1] + x[..., place]).astype(x.dtype)
+        return found
+    missing = -length % BLOCK
+    padded = np.concatenate([x, np.zeros((*x.shape[:-1], missing), x.dtype)], axis=-1)
+    inner = _running(padded.reshape(*x.shape[:-1], -1, BLOCK))
+    before = _running(inner[..., -1])[..., :-1]
+    before = np.concatenate([np.zeros((*before.shape[:-1], 1), x.dtype), before], axis=-1)
+    return (inner + before[..., None]).astype(x.dtype).reshape(padded.shape)[..., :length]
+
+
+@rule
+def window_restarts_at_nan(p: Prediction) -> np.ndarray:
+    """Max pooling's cotangent: a candidate stays while it is >= the next, which a nan never is.
+
+    So nan takes the place of what came before it in its window, and gives it up to what follows.
+    """
+    x, args = p.operand("self"), p.sample.case.args
+    if p.comparison.what != "ct.self" or not x.size:
+        return p.norm
+    kernel, stride = _pair(args["kernel_size"]), _pair(args.get("stride") or args["kernel_size"])
+    padding, dilation = _pair(args.get("padding", 0)), _pair(args.get("dilation", 1))
+    ct = np.asarray(p.sample.cotangents[0]).astype(x.dtype)
+    found = np.zeros(x.shape, x.dtype)
+    for place in np.ndindex(ct.shape):
+        *lead, row, column = place
+        chosen: Any = None
+        for i, j in itertools.product(range(kernel[0]), range(kernel[1])):
+            at = (
+                *lead,
+                row * stride[0] - padding[0] + i * dilation[0],
+                column * stride[1] - padding[1] + j * dilation[1],
+            )
+            inside = 0 <= at[-2] < x.shape[-2] and 0 <= at[-1] < x.shape[-1]
+            if inside and (chosen is None or not x[chosen] >= x[at]):
+                chosen = at
+        if chosen is not None:
+            found[chosen] += ct[place]
+    return as_dtype(found, p.comparison.observed)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, (list, tuple)):
+        return (value[0], value[-1])
+    return (value, value)
+
+
+@rule
+def flushed_terms(p: Prediction) -> np.ndarray:
+    """Off by at most four of the smallest normal numbers: terms of a product that count as zeros.
+
+    Which terms do depends on how the product is written: an interval, not a number.
+    """
+    limit = 4 * real_format(p.sample.expected.common).tiny
+    got = p.comparison.observed.astype(p.norm.dtype)
+    with np.errstate(all="ignore"):
+        near = (np.abs(got.real - p.norm.real) <= limit) & (
+            np.abs(got.imag - p.norm.imag) <= limit
+        )
+    return np.where(near, got, p.norm)
