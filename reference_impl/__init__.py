@@ -17,7 +17,13 @@ from reference_impl.creation import (
     arange, as_tensor, asarray, device, empty, empty_like, empty_strided, eye, from_numpy, full,
     full_like, linspace, logspace, ones, ones_like, scalar_tensor, tensor, zeros, zeros_like,
 )
-from reference_impl.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from reference_impl.grad_mode import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
+    set_grad_enabled,
+)
+from reference_impl.anomaly import (
+    is_anomaly_check_nan_enabled, is_anomaly_enabled,
+)
 from reference_impl.promotion import can_cast, promote_types, result_type
 from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
@@ -26,7 +32,8 @@ from reference_impl import (
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
-    equal, is_complex, is_floating_point, is_nonzero, is_tensor, numel, strided,
+    equal, is_complex, is_floating_point, is_inference, is_nonzero, is_signed, is_tensor, numel,
+    strided,
 )
 from reference_impl import rules                # every operation registers itself
 from reference_impl import random

@@ -1,7 +1,9 @@
 """torch.autograd: backward and grad."""
 
 from reference_impl import forward_ad, function, functional
+from reference_impl import saved_hooks as graph
 from reference_impl.accumulate import accumulate
+from reference_impl.anomaly import detect_anomaly, set_detect_anomaly
 from reference_impl.creation import ones_like, zeros_like
 from reference_impl.engine import run_backward
 from reference_impl.errors import (
@@ -14,14 +16,22 @@ from reference_impl.errors import (
     UnusedInput,
 )
 from reference_impl.function import Function, once_differentiable
-from reference_impl.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from reference_impl.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from reference_impl.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from reference_impl.graph import gradient_edge
 from reference_impl.tensor import Tensor
 
 Variable = Tensor
-__all__ = ["Function", "Variable", "backward", "enable_grad", "forward_ad",
-           "function", "functional", "grad",
-           "is_grad_enabled", "no_grad", "once_differentiable", "set_grad_enabled"]
+__all__ = ["Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad",
+           "forward_ad", "function", "functional", "grad", "gradcheck", "gradgradcheck", "graph",
+           "inference_mode", "is_grad_enabled", "no_grad", "once_differentiable",
+           "set_detect_anomaly", "set_grad_enabled"]
 
 
 def _many(x):

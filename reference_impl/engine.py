@@ -3,11 +3,13 @@
 A loop, not recursion: graphs are deeper than Python's stack.
 """
 
+import threading
 from collections import Counter
 from heapq import heappop, heappush
 from itertools import count
 from sys import getrefcount
 
+from reference_impl import anomaly
 from reference_impl.accumulate import fit
 from reference_impl.errors import GradMismatch
 from reference_impl.geometry import is_dense
@@ -23,14 +25,27 @@ def run_backward(roots, cts, keep_graph, create_graph, captures=None):
     """
     before = state.enabled
     state.enabled = create_graph
+    outer = current.node, current.reachable, current.number
+    current.number, current.node = object(), None
     try:
         _walk(roots, cts, keep_graph, captures)
     finally:
         state.enabled = before
+        current.node, current.reachable, current.number = outer
+
+
+class _Current(threading.local):
+    """The backward that runs now: its node, all nodes it may reach, and what tells it apart."""
+
+    node, reachable, number = None, (), None
+
+
+current = _Current()
 
 
 def _walk(roots, cts, keep_graph, captures):
     waiting = _dependencies(roots)
+    current.reachable = {*waiting, *(node for node, _ in roots)}
     useful = None if captures is None else _leading_to(captures, roots)
     buffers, ready, order = {}, [], count()
     for (node, nr), ct in zip(roots, cts, strict=True):
@@ -48,7 +63,9 @@ def _walk(roots, cts, keep_graph, captures):
         _keep_retained(node, arrived)
         results = [None] * len(node.edges)
         if useful is None or node in useful:
-            results = list(_apply(node, arrived))
+            current.node = node
+            results = list(_watched(node, arrived) if anomaly.mode.enabled else
+                           _apply(node, arrived))
             if not keep_graph:
                 node.release()
         _pass_on(node, results, waiting, buffers, ready, order)
@@ -146,6 +163,18 @@ def _keep_retained(node, arrived):
             t._grad = ct.clone()
         else:
             t._grad = t._grad + ct
+
+
+def _watched(node, arrived):
+    """_apply in anomaly mode: says where the node that fails was made."""
+    try:
+        results = _apply(node, arrived)
+        if anomaly.mode.check_nan:
+            anomaly.check_nan(node, results)
+        return results
+    except Exception:
+        anomaly.report(node)
+        raise
 
 
 def _apply(node, arrived):

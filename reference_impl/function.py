@@ -41,6 +41,10 @@ class Context:
 
     saved_variables = saved_tensors
 
+    @property
+    def _raw_saved_tensors(self):
+        return self._kept
+
 
 class FunctionNode(Context, Node):
     """Node of one call of a Function; one edge per tensor argument."""
@@ -54,7 +58,7 @@ class FunctionNode(Context, Node):
     def release(self):
         for one in self._kept:
             if one is not None:
-                one.tensor = None
+                one.release()
 
     def backward(self, cts):
         from reference_impl.creation import zeros

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: no_grad, enable_grad, set_grad_enabled."""
+"""Whether operations are recorded: no_grad, enable_grad, set_grad_enabled, inference_mode."""
 
 import functools
 import inspect
@@ -7,6 +7,7 @@ import threading
 
 class _State(threading.local):
     enabled = True
+    inference = False
 
 
 state = _State()
@@ -92,3 +93,31 @@ class set_grad_enabled(_GradMode):
     def __call__(self, function):
         state.enabled = self._before
         return super().__call__(function)
+
+
+class inference_mode(_GradMode):
+    """As no_grad; what is made within it has no version and never takes part in autograd."""
+
+    def __new__(cls, mode=True):
+        if isinstance(mode, bool):
+            return super().__new__(cls)
+        return cls()(mode)
+
+    def __init__(self, mode=True):
+        self.mode = mode
+
+    def __enter__(self):
+        self._before = state.enabled, state.inference
+        state.inference = self.mode
+        state.enabled = not self.mode and state.enabled if self.mode or not self._before[1] else True
+
+    def __exit__(self, *exc_info):
+        state.enabled, state.inference = self._before
+        return False
+
+    def clone(self):
+        return type(self)(self.mode)
+
+
+def is_inference_mode_enabled():
+    return state.inference

@@ -6,13 +6,15 @@ inputs; nothing points the other way, so a graph lives as long as some result do
 
 import itertools
 import re
+import threading
 import weakref
 from functools import cache
 
-from reference_impl.errors import GraphFreed, SavedTensorModified, shape_text
+from reference_impl import anomaly
+from reference_impl.errors import GraphFreed, InferenceMisuse, SavedTensorModified, shape_text
 from reference_impl.geometry import numel
 from reference_impl.hooks import HookTable, add_hook
-from reference_impl.tensor import Size, shallow
+from reference_impl.tensor import Size, Tensor, shallow
 
 _sequence = itertools.count()
 STAMP = re.compile(r"Backward\d*$")      # error messages leave it out
@@ -78,9 +80,9 @@ class Node:
 
     __slots__ = (
         "__weakref__",
+        "_metadata",
         "edges",
         "hooks",
-        "metadata",
         "metas",
         "pre_hooks",
         "retained",
@@ -91,7 +93,17 @@ class Node:
 
     def __init__(self, edges, metas):
         self.edges, self.metas, self.sequence = edges, metas, next(_sequence)
-        self.hooks = self.pre_hooks = self.tensor_hooks = self.retained = self.metadata = None
+        self.hooks = self.pre_hooks = self.tensor_hooks = self.retained = None
+        self._metadata = None
+        if anomaly.mode.enabled:
+            anomaly.remember(self)
+
+    @property
+    def metadata(self):
+        """A dict for whoever wants to note something about this node."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
 
     def name(self):
         name = type(self).__name__
@@ -169,19 +181,70 @@ def gradient_edge(t):
     return (accumulator(t), 0) if t._leaf_grad else None
 
 
+class _Packing(threading.local):
+    """The pairs (pack, unpack) through which saved tensors go, the last one first in force."""
+
+    disabled = None
+
+    def __init__(self):
+        self.stack = []
+
+
+packing = _Packing()
+PACKED = object()        # in the place of a tensor that a pack hook has taken
+
+
 class Saved:
     """A tensor kept for backward, with the version it had: later writes are noticed."""
 
-    __slots__ = ("is_result", "leaf_grad", "node", "nr", "tensor", "version")
+    __slots__ = ("dtype", "is_result", "leaf_grad", "node", "nr", "packed", "tensor", "unpack_hook",
+                 "version")
 
     def __init__(self, t, is_result=False):
+        if t._inference:
+            raise InferenceMisuse(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created "
+                "in inference mode in computation tracked by autograd. To work around this, you can "
+                "make a clone to get a normal tensor and use it in autograd, or use "
+                "`torch.no_grad()` instead of `torch.inference_mode()`.")
         edge = None if is_result else gradient_edge(t)
         # a copy of the handle, not `t`: t may be given another history by an in-place write, and
         # a result that its own node kept would be a reference cycle
         self.tensor = t if t._leaf_grad and not is_result else shallow(t)
         self.version, self.is_result = t._counter.value, is_result
         self.node, self.nr = edge if edge else (None, t._nr)
-        self.leaf_grad = t._leaf_grad
+        self.leaf_grad, self.dtype = t._leaf_grad, t.dtype
+        self.packed = self.unpack_hook = None
+        if packing.stack:
+            self._pack(*packing.stack[-1])
+
+    def _pack(self, pack, unpack):
+        from reference_impl.grad_mode import no_grad
+        given = shallow(self.tensor)
+        version = given._counter.value
+        with no_grad():
+            self.packed = pack(given)
+        if given._counter.value != version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input "
+                "to pack hook cannot be modified by in-place operations as this can lead to "
+                "unexpected side-effects. Please open an issue if you need to perform in-place "
+                "operations on the input to a pack hook.")
+        self.tensor, self.unpack_hook = PACKED, unpack
+
+    def register_hooks(self, pack_hook, unpack_hook):
+        """Let this tensor alone go through a pair of hooks. Raises RuntimeError a second time."""
+        if self.tensor is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor that has already been freed. "
+                               "Please make sure that register_hooks is called before calling "
+                               "backward.")
+        if self.tensor is PACKED:
+            raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already "
+                               "been set. Hint: only one pair of hooks is allowed at a time.")
+        self._pack(pack_hook, unpack_hook)
+
+    def release(self):
+        self.tensor = self.packed = None
 
     def unpack(self, owner):
         """The tensor as it was. Raises GraphFreed or SavedTensorModified."""
@@ -193,15 +256,27 @@ class Saved:
                 "graph are freed when you call .backward() or autograd.grad(). Specify "
                 "retain_graph=True if you need to backward through the graph a second time or if "
                 "you need to access saved tensors after calling backward.")
-        if t._counter.value != self.version:
+        if t is PACKED:
+            t = self._unpacked()
+        elif t._counter.value != self.version:
             raise self._modified(t, owner)
-        if self.leaf_grad and not self.is_result:
+        elif self.leaf_grad and not self.is_result:
             return t
         out = shallow(t)
         node = owner if self.is_result else self.node
         if node is not None and t.dtype.is_differentiable:
             out._node, out._nr = node, self.nr
+            if isinstance(node, AccumulateGrad):
+                out._node, out._leaf_grad = None, True
+                out._accumulator_ref = weakref.ref(node)
         return out
+
+    def _unpacked(self):
+        t = self.unpack_hook(self.packed)
+        if not isinstance(t, Tensor):
+            raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result "
+                            f"of type {type(t).__name__}")
+        return t
 
     def _modified(self, t, owner):
         kind = f"torch.{t.dtype.scalar_name}Tensor"
@@ -232,7 +307,7 @@ class RuleNode(Node):
         for kept in self.saved.values():
             for one in kept if isinstance(kept, list) else (kept,):
                 if one is not None:
-                    one.tensor = None
+                    one.release()
 
     def backward(self, cts):
         rule = self.rule
@@ -285,6 +360,10 @@ class RuleNode(Node):
                 return self._unpack(self.saved[name])
             if name in self.arguments:
                 return self.arguments[name]
+        if name.startswith("_raw_saved_"):
+            kept = self.saved.get(name[len("_raw_saved_"):])
+            if kept is not None:
+                return tuple(kept) if isinstance(kept, list) else kept
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
@@ -370,5 +449,3 @@ def record(rule, ins, edges, arguments, outputs, many):
         outputs[i]._node, outputs[i]._nr = node, i
     if rule.saves:
         save_result(node, outputs)
-
-

@@ -6,6 +6,7 @@ import numpy as np
 
 from reference_impl.errors import (
     GraphFreed,
+    InferenceMisuse,
     LeafWrittenInPlace,
     ShapeMismatch,
     ViewOfLeafWritten,
@@ -97,6 +98,11 @@ ADVICE = {
                "forbidden. You can clarify your code by moving both the view and the inplace either "
                "both inside the no_grad block (if you don't want the inplace to be tracked) or both "
                "outside (if you want the inplace to be tracked).",
+    "inference_mode": "in normal mode. Given that this use case is ambiguous and "
+                      "error-prone, it is forbidden. You can clarify your code by moving both the "
+                      "view and the inplace either both inside the inference_mode block (if you "
+                      "don't want the inplace to be tracked) or both outside (if you want the "
+                      "inplace to be tracked).",
     "multi_output": "This view is the output of a function that returns multiple views. Such "
                     "functions do not allow the output views to be modified inplace. You should "
                     "replace the inplace operation by an out-of-place one.",
@@ -114,17 +120,22 @@ def check_view(t, how="is being modified inplace"):
     if made not in ADVICE:
         return
     if t._node is None:
-        what = "A view was created in no_grad mode"
+        what = f"A view was created in {made.removesuffix('_mode')} mode"
     else:
         what = f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view"
         if made == "no_grad":
             what += " of a view which was created in no_grad mode"
-    stop = "" if made == "no_grad" else "."
+    stop = "" if made in ("no_grad", "inference_mode") else "."
     raise ViewWriteForbidden(f"{what} and {how}{stop} {ADVICE[made]}")
 
 
 def write(target, array):
-    """Store values (cast to the target's dtype) and count the write."""
+    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+    if target._inference and not state.inference:
+        raise InferenceMisuse(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
+            "clone to get a normal tensor before doing inplace update.See "
+            "https://github.com/pytorch/rfcs/pull/17 for more details.")
     with np.errstate(all="ignore"):
         target._array[...] = array
     target._counter.value += 1

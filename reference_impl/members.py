@@ -12,6 +12,7 @@ from reference_impl.errors import (
     GradDtype,
     GradMismatch,
     GradRequired,
+    InferenceMisuse,
     NoGradRequired,
     NotLeaf,
     NotScalar,
@@ -20,6 +21,7 @@ from reference_impl.errors import (
 )
 from reference_impl.geometry import is_contiguous as row_major
 from reference_impl.geometry import wrap_dim
+from reference_impl.grad_mode import state
 from reference_impl.graph import gradient_edge
 from reference_impl.hooks import HookTable, add_hook
 from reference_impl.rule import composite
@@ -141,6 +143,8 @@ def output_nr(self):
 @member
 @property
 def _version(self):
+    if self._inference:
+        raise InferenceMisuse("Inference tensors do not track version counter.")
     return self._counter.value
 
 
@@ -215,6 +219,9 @@ def requires_grad_(self, requires_grad=True):
         return self
     if requires_grad and not self.dtype.is_differentiable:
         raise GradDtype("only Tensors of floating point dtype can require gradients")
+    if requires_grad and self._inference and not state.inference:
+        raise InferenceMisuse("Setting requires_grad=True on inference tensor outside InferenceMode "
+                              "is not allowed.")
     self._leaf_grad = bool(requires_grad)
     return self
 
@@ -423,3 +430,7 @@ def __repr__(self):
     from reference_impl.printing import tensor_text
     return tensor_text(self)
 
+
+@member
+def is_inference(self):
+    return self._inference

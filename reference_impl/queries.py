@@ -24,6 +24,14 @@ def is_complex(input):
     return input.is_complex()
 
 
+def is_inference(input):
+    return input.is_inference()
+
+
+def is_signed(input):
+    return input.is_signed()
+
+
 def numel(input):
     return input.numel()
 

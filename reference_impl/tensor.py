@@ -12,6 +12,7 @@ from reference_impl.geometry import (
     numel,
     preserved_stride,
 )
+from reference_impl.grad_mode import state
 from reference_impl.storage import Storage, VersionCounter
 
 
@@ -50,6 +51,7 @@ class Tensor:
     _hooks = None            # called after .grad of a leaf was added to
     _tensor_hooks = None     # called with the gradient of a leaf
     _storage_cache = None
+    _inference = False       # made in inference mode
 
     def __new__(cls, *args, **kwargs):
         from reference_impl import creation
@@ -83,6 +85,8 @@ def make_tensor(array, dtype, stride=None):
     self._stride = contiguous_stride(size) if stride is None else stride
     self._offset = 0
     self._counter = VersionCounter()
+    if state.inference:
+        self._inference = True
     return self
 
 
@@ -105,6 +109,8 @@ def shallow(t, counter=None):
     self._counter = counter or t._counter
     if t._wrapped:
         self._wrapped = True
+    if t._inference:
+        self._inference = True
     return self
 
 

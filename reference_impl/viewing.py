@@ -35,6 +35,9 @@ def run_view(rule, values):
     storage, counter = source._storage, source._counter
     outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter)
                for size, stride, offset in (made if many else (made,))]
+    if source._inference:
+        for out in outputs:
+            out._inference = True
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
     for out in outputs if rule.tracked else ():
@@ -46,7 +49,7 @@ def run_view(rule, values):
 
 def attach(out, source, rule, arguments, many=False):
     """Make `out` a differentiable view of `source` (or of its base)."""
-    made = "normal" if state.enabled else "no_grad"
+    made = "normal" if state.enabled else "inference_mode" if state.inference else "no_grad"
     if many and state.enabled:
         made = "multi_output"
     info, replay = source._view, ()
@@ -97,6 +100,9 @@ def geometry_of(t):
 
 def detached(t, counter=None):
     """Same memory, no history; not a differentiable view. Shares the counter unless given one."""
-    return make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter)
+    out = make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter)
+    if t._inference:
+        out._inference = True
+    return out
 
 
