@@ -50,7 +50,8 @@ def _running(x: np.ndarray) -> np.ndarray:
 def window_restarts_at_nan(p: Prediction) -> np.ndarray:
     """Max pooling's cotangent: a candidate stays while it is >= the next, which a nan never is.
 
-    So nan takes the place of what came before it in its window, and gives it up to what follows.
+    So nan takes the place of what came before it in its window, and gives it up to what follows,
+    be it the padding, which counts as -inf and loses the cotangent.
     """
     x, args = p.operand("self"), p.sample.case.args
     if p.comparison.what != "ct.self" or not x.size:
@@ -62,6 +63,7 @@ def window_restarts_at_nan(p: Prediction) -> np.ndarray:
     for place in np.ndindex(ct.shape):
         *lead, row, column = place
         chosen: Any = None
+        best = x.dtype.type(np.nan)
         for i, j in itertools.product(range(kernel[0]), range(kernel[1])):
             at = (
                 *lead,
@@ -69,8 +71,9 @@ def window_restarts_at_nan(p: Prediction) -> np.ndarray:
                 column * stride[1] - padding[1] + j * dilation[1],
             )
             inside = 0 <= at[-2] < x.shape[-2] and 0 <= at[-1] < x.shape[-1]
-            if inside and (chosen is None or not x[chosen] >= x[at]):
-                chosen = at
+            value = x[at] if inside else x.dtype.type(-np.inf)
+            if not best >= value:
+                best, chosen = value, at if inside else None
         if chosen is not None:
             found[chosen] += ct[place]
     return as_dtype(found, p.comparison.observed)
