@@ -52,7 +52,8 @@ class Unsaved:
         return self.dtype.is_complex
 
     def _absorb(self, *args, **kwargs):
-        return Unsaved(getattr(self, "_size", None), getattr(self, "dtype", None))
+        own = self.__dict__      # past __getattr__, which answers to every name
+        return Unsaved(own.get("_size"), own.get("dtype"))
 
     def __getattr__(self, name):
         if name.startswith("__"):
