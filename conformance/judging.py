@@ -85,21 +85,28 @@ class Collector:
         q.compared += c.compared
         q.skipped += c.skipped
         q.refused |= c.is_fact and c.category == "raised"
-        if c.worst is not None and np.isfinite(c.worst) and c.unit != "exact":
-            if q.worst is None or c.worst / max(c.allowed or 1, 1e-9) > q.worst / max(
-                q.allowed or 1, 1e-9
-            ):
-                q.worst, q.allowed, q.unit = c.worst, c.allowed, c.unit
-        elif c.unit == "exact" and q.worst is None:
-            q.worst, q.allowed, q.unit = 0.0, 0.0, "exact"
         left = np.asarray(c.over)
         for number, entry in self._entries(c.oracle, c.sample.case.dtypes, c.what):
             left = self._apply(q, number, entry, c, left)
         if left.any() and not c.is_fact and not c.category:
             left = self._extremal(q, c, left)
+        self._measure(q, c, np.asarray(c.over) & ~left)
         if left.any():
             q.verdicts.add(Verdict.DIVERGES)
             self._note(q, c, left)
+
+    @staticmethod
+    def _measure(q: Question, c: Comparison, explained: np.ndarray) -> None:
+        """The worst finite error, relative to its bound, of what no prediction explains."""
+        if c.unit == "exact" and q.worst is None:
+            q.worst, q.allowed, q.unit = 0.0, 0.0, "exact"
+        if c.errors is None or c.unit == "exact":
+            return
+        counted = np.isfinite(c.errors) & ~explained
+        worst_ = float(np.max(c.errors, initial=0.0, where=counted))
+        now = worst_ / max(c.allowed or 1, 1e-9)
+        if q.worst is None or q.unit == "exact" or now > q.worst / max(q.allowed or 1, 1e-9):
+            q.worst, q.allowed, q.unit = worst_, c.allowed, c.unit
 
     def _entries(
         self, oracle: str, dtypes: tuple[str, ...], what: str

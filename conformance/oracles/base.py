@@ -77,7 +77,7 @@ class Comparison:
     compared: how many elements or facts were compared. over: boolean mask of what is outside
     the bound; 0-dim for a fact. observed, expected: ndarrays of the mask's shape (expected in
     the wide dtype), or plain facts.
-    worst, allowed, unit: the largest error and the bound; None for facts.
+    errors, allowed, unit: error of each element and the bound; None for facts.
     skipped: elements on which the bound promises nothing.
     category: what kind of difference this would be, for clustering ("raised", "dtype", …);
     "" lets the numbers decide.
@@ -91,7 +91,7 @@ class Comparison:
     over: np.ndarray
     observed: Any
     expected: Any
-    worst: float | None = None
+    errors: np.ndarray | None = None
     allowed: float | None = None
     unit: str = ""
     skipped: int = 0

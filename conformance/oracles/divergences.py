@@ -318,6 +318,12 @@ def difference_of_exponentials(p: Prediction) -> np.ndarray:
 
 
 @rule
+def int32_result(p: Prediction) -> str:
+    """The result is int32."""
+    return "int32"
+
+
+@rule
 def first_dtype(p: Prediction) -> str:
     """The dtype of the first operand."""
     return p.sample.case.dtypes[0]
@@ -379,7 +385,7 @@ for _kind in (
 
 # What may be said of a fact; all other rules speak of numbers only.
 OF_FACTS = frozenset(
-    name for name in RULES if name in ("as_norm", "not_refused", "half_done", "first_dtype")
+    name for name in RULES if name in ("as_norm", "not_refused", "half_done", "first_dtype", "int32_result")
     or name.startswith("raises_")
 )  # fmt: skip
 

@@ -71,13 +71,21 @@ def _hypot(o: Operands) -> Number:
 
 
 def _atan2(o: Operands) -> Number:
-    """XLA's quotient is nan where both are subnormal; an exact zero is told apart before."""
+    """XLA's quotient is nan where both are subnormal; an exact zero is told apart before.
+
+    float64 is the C library's, in a mode it is not written for: signs are told by comparisons.
+    """
     x, y = o.x, o.y
     exact = steps.arctan2(x, y)
     with np.errstate(all="ignore"):
         upright = x.machine.number(np.arctan2(x.kept, y.kept))
     both = (x.kept != 0) & x.equals(0) & (y.kept != 0) & y.equals(0)
-    return where(both, np.nan, where(y.kept == 0, upright, exact))
+    found = where(y.kept == 0, upright, exact)
+    if x.machine.dtype != "float64":
+        return where(both, np.nan, found)
+    half = x.machine.number(np.copysign(np.arctan2(x.kept.dtype.type(1), 0), x.kept))
+    behind = (x.kept != 0) & x.equals(0) & (y < 0)
+    return where(both, half, where(behind, -2 * abs(half), found))
 
 
 def _share(x: Number, chosen: Number, other: Number) -> Number:
@@ -106,6 +114,10 @@ def _logistic(x: Number) -> Number:
     return 1 / (1 + steps.exp(-x))
 
 
+def _softplus(o: Operands) -> Number:
+    return steps.maximum(o.x, 0) + steps.log1p(steps.exp(-abs(o.x)))
+
+
 def _silu_ct(o: Operands) -> Number:
     s = _logistic(o.x)
     return o.ct * s + (o.ct * o.x) * (s * (1 - s))
@@ -121,7 +133,8 @@ def _gelu_ct(o: Operands) -> Number:
 def _pow(x: Number, y: Number) -> Number:
     """XLA's own power: a subnormal base reads as half the smallest of them, the exponent as it is."""
     small = (x.kept != 0) & x.equals(0)
-    least = FORMATS["float64" if x.machine.dtype == "float64" else "float32"].smallest / 2
+    smallest = FORMATS["float64" if x.machine.dtype == "float64" else "float32"].smallest
+    least = x.kept.dtype.type(smallest) / 2
     base = np.where(small, np.copysign(least, x.kept), x.kept)
     base, exponent = (a.copy() for a in np.broadcast_arrays(base, y.kept))  # or 0.5 is a root
     with np.errstate(all="ignore"):
@@ -270,6 +283,8 @@ _all(
     hypot__ct_other=lambda o: _hypot_ct(o, o.y, o.x),
     silu__y=lambda o: o.x * _logistic(o.x),
     silu__ct_self=_silu_ct,
+    softplus__y=_softplus,
+    softplus__ct_self=lambda o: o.ct * steps.exp(o.x - _softplus(o)),
     gelu__y=lambda o: (0.5 * o.x) * steps.erfc(-o.x * math.sqrt(0.5)),
     gelu__ct_self=_gelu_ct,
     relu__y=lambda o: where(o.x <= 0, 0, steps.maximum(o.x, 0)),

@@ -65,7 +65,7 @@ class Judge:
             over=np.asarray(judged.over),
             observed=got,
             expected=exact,
-            worst=judged.worst,
+            errors=judged.error,
             allowed=judged.allowed,
             unit=judged.unit,
             skipped=judged.skipped,
