@@ -1,4 +1,4 @@
-"""The command line: `conformance run | report | diff | gate | repro | explain | list`."""
+"""The command line: `conformance run | report | diff | gate | repro | explain | fuzz | list`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def status_of(arguments: Sequence[str] | None = None) -> int:
+    from conformance.fuzz import FuzzError
     from conformance.repro import ReproError
     from conformance.running import RunError
 
@@ -52,7 +53,7 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
         _say(f"{where}: {' '.join(error.format_message().split())}; see `{where} --help`")
     except click.Abort:
         _say("interrupted")
-    except (*REFUSALS, RunError, ReproError) as error:
+    except (*REFUSALS, RunError, ReproError, FuzzError) as error:
         _say(f"conformance: {error}")
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -289,6 +290,48 @@ def explain(op: str, folder: Path | None) -> int:
     if store:
         store.close()
     return 0
+
+
+@cli.command()
+@click.option(
+    "--backend", "backends", multiple=True, metavar="B", help="Libraries. [default: torch]"
+)
+@click.option("--programs", type=click.IntRange(1), default=None, metavar="N", help="How many.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    metavar="N",
+    help="For how long. [default: 1, unless --programs is given]",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(3, 200), default=30, show_default=True, help="At most, each."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_OUT,
+    show_default=True,
+    metavar="DIR",
+    help="Failing programs go to DIR/regressions.",
+)
+def fuzz(backends, programs, minutes, seed, steps, out) -> int:
+    """Run random programs on a library and on the reference; exit status 1 when they differ."""
+    from conformance.fuzz import Request, account_lines, replay_all
+    from conformance.fuzz import fuzz as start
+
+    minutes = 1.0 if programs is None and minutes is None else minutes
+    chosen = [registry.canonical(name) for name in _split(backends) or ("torch",)]
+    status = 0
+    for backend in chosen:
+        replayed, broken = replay_all(backend)
+        account = start(Request(backend, programs, minutes, seed, steps, out), click.echo)
+        account.replayed, account.broken = replayed, broken
+        for line in account_lines(account):
+            click.echo(line)
+        status = status or int(not account.passes)
+    return status
 
 
 @cli.command("list")

@@ -77,6 +77,8 @@ class EagerVerbs(NumpyVerbs):
 
     def _made(self, array: np.ndarray, requires_grad: bool, layout: str = "contiguous") -> Any:
         made = self.backend.build(Operand(array, layout))
+        if layout != "contiguous":
+            made = made.detach()  # a tensor of that layout, not a view of the memory it lies in
         return made.requires_grad_() if requires_grad else made
 
     def leaf(self, data, *, dtype=None, layout="contiguous"):

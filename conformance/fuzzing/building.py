@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from conformance.accuracy.formats import is_complex, is_floating
+from conformance.backends.protocol import UnmappedError
 from conformance.cases.layouts import applies, contiguous_strides
 from conformance.cases.strategies import Choices
 from conformance.fuzzing.running import Runner
@@ -50,6 +51,8 @@ class Build:
         self, session: Runner, ops: Mapping[str, OpSpec], draw: Choices, smooth: bool = False
     ) -> None:
         self.session, self.ops, self.draw, self.smooth = session, ops, draw, smooth
+        # a rounding of a narrow dtype would be a large error in a wider one
+        self.dtypes = {draw.pick(("float32", "float64")): 1} if smooth else DTYPES
         self.api = session.verbs.api  # type: ignore[attr-defined]
         self.backend = session.verbs.backend  # type: ignore[attr-defined]
         self.dtype_name = self.backend.dtype_name
@@ -146,8 +149,12 @@ class Build:
         check: says of a result whether the program may go on with it; then the call must have no
         effect. A tuple or list is unpacked into as many names.
         """
-        with self.session.guarded(guards):
-            result = self.session.call(call)
+        try:
+            with self.session.guarded(guards):
+                result = self.session.call(call)
+        except UnmappedError:
+            self.steps.append(Step(len(self.steps) + 1, (), call, guards))
+            raise
         if type(result) is not Raised and check and not check(result):
             return False
         results = result if isinstance(result, (tuple, list)) else (result,)
@@ -204,15 +211,17 @@ class Build:
             return complex(draw.below(4) - 1, draw.below(4) - 1)
         return draw.below(4) + 1 if word == "positive" else draw.below(7) - 3
 
-    def make(self, shape: Sequence[int], dtype: str, grad: bool, word: str = "") -> str:
-        """A new tensor of that shape as a step; its name."""
+    def make(
+        self, shape: Sequence[int], dtype: str, grad: bool, word: str = "", laid_out: bool = False
+    ) -> str:
+        """A new tensor of that shape as a step; its name. laid_out: row-major."""
         shape = tuple(shape)
         grad = grad and (is_floating(dtype) or is_complex(dtype))
         if 0 in shape:
             more = {"requires_grad": True} if grad else {}
             call = Invoke("zeros", (list(shape),), {"dtype": dtype, **more})
         else:
-            layout = self.draw.weighted(LAYOUTS)
+            layout = "contiguous" if laid_out else self.draw.weighted(LAYOUTS)
             data = self.data(shape, dtype, word)
             if not applies(layout, shape):
                 layout = "contiguous"
@@ -229,6 +238,7 @@ class Build:
         dtypes: Sequence[str],
         word: str = "",
         fit: Callable[[Any], bool] = lambda t: True,
+        laid_out: bool = False,
     ) -> str:
         """A live tensor one may compute with, or a new one; shape None: any."""
         wanted = None if shape is None else tuple(shape)
@@ -238,6 +248,7 @@ class Build:
                 (wanted is None or tuple(tensor.shape) == wanted)
                 and self.dtype_name(tensor) in dtypes
                 and fit(tensor)
+                and (not laid_out or tensor.is_contiguous())
                 and self.plain(tensor)
             )
 
@@ -245,10 +256,10 @@ class Build:
         found = [] if special else self.tensors(fits)
         if found and not self.draw.chance(10):
             return self.draw.pick(found)
-        weights = {d: w for d, w in DTYPES.items() if d in dtypes}
+        weights = {d: w for d, w in self.dtypes.items() if d in dtypes}
         dtype = self.draw.weighted(weights) if weights else dtypes[0]
         shape = self.draw.pick(SHAPES) if shape is None else shape
-        return self.make(shape, dtype, self.draw.chance(60), word)
+        return self.make(shape, dtype, self.draw.chance(60), word, laid_out)
 
 
 def canonical(tensor: Any) -> bool:

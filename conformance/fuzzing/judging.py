@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from conformance.fuzzing.building import Build
 from conformance.fuzzing.running import Runner, is_raised, same
 from conformance.fuzzing.steps import fill
 from conformance.fuzzing.text import program_of
-from conformance.oracles.traces import Difference, compare, slack_by_line, unchanged_after_errors
+from conformance.oracles.traces import Difference, compare, unchanged_after_errors
 from conformance.plain import words
 from conformance.program import Program, ProgramError, Step
 from conformance.specs import OpSpec
@@ -68,18 +69,43 @@ class Pair:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             match = _Match(self.runner(self.reference), self.runner(self.library), caught, self)
-            build = self.build = Build(match.ours, self.ops, draw, smooth=draw.chance(20))
+            build = Build(match.ours, self.ops, draw, smooth=draw.chance(20))
             build.after = match.step
-            fill(build, 3 + draw.below(max(1, steps - 2)))
+            try:
+                fill(build, 3 + draw.below(max(1, steps - 2)))
+            except UnmappedError:  # of the reference: the last step shows it
+                match.suspect = True
         return Played(build.steps, build.kinds, Counter(build.raised), match.suspect)
+
+    def make(self, draw: Choices, steps: int) -> Build:
+        """The same program as `play` makes, on the reference alone."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            build = Build(self.runner(self.reference), self.ops, draw, smooth=draw.chance(20))
+            fill(build, 3 + draw.below(max(1, steps - 2)))
+        return build
+
+    def survives(self, program: Program) -> None:
+        """Run it on the library, whatever it answers."""
+        with suppress(UnmappedError, NotExpressible, ProgramError):
+            run_program(self.library, program, (), self.ops)
 
     def differences(self, program: Program) -> list[Difference]:
         """All that differs in the whole traces. Raises UnmappedError, NotExpressible and
-        ProgramError."""
+        ProgramError.
+
+        A backward pass that is refused midway has given some gradients already, in torch as in
+        the reference: what a refusal changes in both alike is held to the reference only.
+        """
         want = run_program(self.reference, program, (), self.ops)
         got = run_program(self.library, program, (), self.ops)
         found = compare(got, want, program, self.ops, self.library.capabilities).differences
-        return found + unchanged_after_errors(got).differences
+        halves = {(d.line, d.observable) for d in unchanged_after_errors(want).differences}
+        return found + [
+            d
+            for d in unchanged_after_errors(got).differences
+            if (d.line, d.observable) not in halves
+        ]
 
     def failure(self, steps: Sequence[Step]) -> Failure | None:
         """What is wrong with the program, or None."""
@@ -87,6 +113,8 @@ class Pair:
         try:
             found = self.differences(program)
         except (UnmappedError, NotExpressible, ProgramError) as error:
+            if isinstance(error, ProgramError) and len(steps) > 1:
+                return self.failure(steps[:-1])  # another number of results: what came before?
             text = f"{type(error).__name__}: {error}"
             return Failure(program, len(program.steps), "error", text, "an answer", text[:60])
         if not found:
@@ -97,11 +125,6 @@ class Pair:
             program, first.line, first.observable, words(first.observed), words(first.expected),
             cause_of(first, step.callee if step else ""),
         )  # fmt: skip
-
-    def bounds(self, steps: Sequence[Step]) -> dict[int, float]:
-        program = program_of(steps)
-        trace = run_program(self.reference, program, (), self.ops)
-        return slack_by_line(program, self.ops, trace)
 
 
 def _rank(observable: str) -> int:

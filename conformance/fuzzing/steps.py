@@ -9,7 +9,7 @@ import numpy as np
 
 from conformance.accuracy.formats import is_complex, is_floating
 from conformance.fuzzing import tables, views
-from conformance.fuzzing.building import DTYPES, SHAPES, Build, name
+from conformance.fuzzing.building import SHAPES, Build, name
 from conformance.fuzzing.refusals import refusal
 from conformance.program import Invoke
 
@@ -18,14 +18,14 @@ Maker = Callable[[Build], bool]
 
 def leaf(build: Build) -> bool:
     draw = build.draw
-    build.make(draw.pick(SHAPES), draw.weighted(DTYPES), draw.chance(75))
+    build.make(draw.pick(SHAPES), draw.weighted(build.dtypes), draw.chance(75))
     return True
 
 
 def constant(build: Build) -> bool:
     draw = build.draw
     which = draw.pick(("zeros", "ones", "full", "arange", "eye", "ones_like", "zeros_like"))
-    dtype = draw.weighted(DTYPES)
+    dtype = draw.weighted(build.dtypes)
     grad = {"requires_grad": True} if is_floating(dtype) and draw.chance(50) else {}
     shape = list(draw.pick(SHAPES))
     args: tuple[Any, ...]
@@ -60,7 +60,7 @@ def _cotangent(build: Build, tensor: Any) -> dict[str, Any]:
     found = build.a_tensor(
         lambda t: tuple(t.shape) == shape and build.dtype_name(t) == dtype and build.plain(t)
     )
-    if found and build.draw.chance(30):
+    if found and 0 not in shape and build.draw.chance(30):
         return {"ct": name(found)}
     if 0 in shape or build.draw.chance(50):
         return {"ct": Invoke("ones", (list(shape),), {"dtype": dtype})}
@@ -147,7 +147,7 @@ def retain_grad(build: Build) -> bool:
 def requires_grad_(build: Build) -> bool:
     rare = build.draw.chance(10)
     found = build.a_tensor(
-        lambda t: rare or (t.is_leaf and (is_floating(build.dtype_name(t))
+        lambda t: rare or (t.is_leaf and t._base is None and (is_floating(build.dtype_name(t))
                                           or is_complex(build.dtype_name(t))))
     )  # fmt: skip
     if found is None:
@@ -191,8 +191,10 @@ def from_numpy(build: Build) -> bool:
     found = [n for n in build.arrays() if all(s >= 0 for s in build.value(n).strides)]
     which = build.draw.pick(("from_numpy", "asarray", "array"))
     if not found:
+        if build.smooth and "float32" not in build.dtypes:
+            return False
         data = build.data(build.draw.pick(SHAPES[:-2]), "float32")
-        call = Invoke("np_array", (data,), {"dtype": build.draw.pick(("float32", "int64"))})
+        call = Invoke("np_array", (data,), {"dtype": build.draw.pick(("float32", "int64")) if not build.smooth else "float32"})
         return build.invoke("np_array", call)
     return build.invoke("from_numpy", Invoke(which, (name(build.draw.pick(found)),), {}))
 

@@ -415,7 +415,10 @@ def to(build: Build) -> bool:
         return False
     tensor = build.value(found)
     dtype = build.dtype_name(tensor)
-    wide = ["float64", "float32"] if not is_complex(dtype) else ["complex64"]
+    if build.smooth:
+        wide = list(build.dtypes)
+    else:
+        wide = ["float64", "float32"] if not is_complex(dtype) else ["complex64"]
     if not build.smooth and not is_floating(dtype) and not is_complex(dtype):
         wide += ["int64", "bool"]
     if is_floating(dtype) and not tensor.requires_grad and not build.smooth:
