@@ -114,6 +114,10 @@ def _logistic(x: Number) -> Number:
     return 1 / (1 + steps.exp(-x))
 
 
+def _not_inf(n: Number) -> Number:
+    return where(n.a == np.inf, 0, n)
+
+
 def _softplus(o: Operands) -> Number:
     return steps.maximum(o.x, 0) + steps.log1p(steps.exp(-abs(o.x)))
 
@@ -284,7 +288,7 @@ _all(
     silu__y=lambda o: o.x * _logistic(o.x),
     silu__ct_self=_silu_ct,
     softplus__y=_softplus,
-    softplus__ct_self=lambda o: o.ct * steps.exp(o.x - _softplus(o)),
+    softplus__ct_self=lambda o: o.ct * steps.exp(_not_inf(o.x) - _not_inf(_softplus(o))),
     gelu__y=lambda o: (0.5 * o.x) * steps.erfc(-o.x * math.sqrt(0.5)),
     gelu__ct_self=_gelu_ct,
     relu__y=lambda o: where(o.x <= 0, 0, steps.maximum(o.x, 0)),
