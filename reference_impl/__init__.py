@@ -6,7 +6,8 @@ The README beside this file says how it works.
 
 from reference_impl.dtypes import (
     bfloat16, bool, cdouble, cfloat, complex64, complex128, double, dtype, exact, finfo, float,
-    float16, float32, float64, get_default_dtype, half, iinfo, int, int8, int16, int32, int64,
+    float16, float32, float64, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz,
+    float8_e8m0fnu, get_default_dtype, half, iinfo, int, int8, int16, int32, int64,
     long, set_default_dtype, short, uint8, uint16, uint32, uint64,
 )
 from reference_impl.formats import (
@@ -32,11 +33,12 @@ from reference_impl import (
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
-    equal, is_complex, is_floating_point, is_inference, is_nonzero, is_signed, is_tensor, numel,
-    strided,
+    equal, is_complex, is_floating_point, is_inference, is_nonzero, is_signed, is_storage, is_tensor,
+    numel, strided, typename,
 )
 from reference_impl import rules                # every operation registers itself
-from reference_impl import random
+from reference_impl.interchange import UntypedStorage, from_dlpack, frombuffer, to_dlpack
+from reference_impl import duplicates, random
 from reference_impl.random import (
     Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial,
     normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed,

@@ -11,22 +11,23 @@ from reference_impl.errors import (
     UnsupportedDevice,
     ValueShapeMismatch,
 )
+from reference_impl.formats import format_stride, preserve_format
 from reference_impl.geometry import contiguous_stride, preserved_stride
 from reference_impl.promotion import number_dtype, promote_types
 from reference_impl.scalars import number_as
 from reference_impl.storage import Storage
-from reference_impl.tensor import Tensor, make_tensor
+from reference_impl.tensor import Tensor, make_tensor, mark_meta
 
 
 class device:
-    """torch.device: only the cpu exists here."""
+    """torch.device: only cpu, and meta (no data), exist here."""
 
     def __init__(self, type="cpu", index=None):
         if isinstance(type, device):
             type, index = type.type, type.index
         if ":" in type:
             type, index = type.split(":")[0], int(type.split(":")[1])
-        if type != "cpu":
+        if type not in ("cpu", "meta"):
             raise UnsupportedDevice(f"device '{type}' is not available: this library computes on "
                                     "the cpu only")
         self.type, self.index = type, index
@@ -45,13 +46,13 @@ class device:
         return hash((self.type, self.index))
 
 
-CPU = device("cpu")
+CPU, META = device("cpu"), device("meta")
 
 
 def finish(t, requires_grad=False, device=None):
     """The common end of all creation functions. Raises GradDtype, UnsupportedDevice."""
-    if device is not None:
-        globals()["device"](device)
+    if device is not None and globals()["device"](device).type == "meta":
+        mark_meta(t)
     if requires_grad:
         if not t.dtype.is_differentiable:
             raise GradDtype("Only Tensors of floating point and complex dtype can require gradients")
@@ -216,7 +217,11 @@ def full(size, fill_value, *, out=None, dtype=None, device=None, requires_grad=F
 def zeros(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
           layout=None, memory_format=None, **named):
     dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
-    return _filled(named_size(size, named), 0, dtype, requires_grad, device, out)
+    size = named_size(size, named)
+    if memory_format is not None and out is None:
+        return empty_strided(size, format_stride(size, memory_format), dtype=dtype, device=device,
+                             requires_grad=requires_grad)
+    return _filled(size, 0, dtype, requires_grad, device, out)
 
 
 def ones(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
@@ -313,7 +318,9 @@ def like(value):
     def filled_like(input, *, dtype=None, device=None, requires_grad=False, layout=None,
                     memory_format=None, fill=value):
         size = input._size
-        stride = preserved_stride(size, input._stride)
+        device = input.device if device is None else device
+        stride = preserved_stride(size, input._stride) if memory_format in (
+            None, preserve_format) else format_stride(size, memory_format)
         made = empty_strided(size, stride, dtype=dtype or input.dtype)
         if fill:
             with np.errstate(all="ignore"):
@@ -333,6 +340,7 @@ def full_like(input, fill_value, **options):
 for _name, _make in (("zeros", zeros), ("ones", ones), ("empty", zeros)):
     def _new(self, *size, dtype=None, device=None, requires_grad=False, layout=None,
              pin_memory=False, _make=_make, **named):
+        device = self.device if device is None else device
         return _make(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad,
                      **named)
     setattr(Tensor, f"new_{_name}", _new)

@@ -3,7 +3,14 @@
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.errors import ArgumentType, DtypeMismatch, NotDifferentiable, NotImplementedFor
+from reference_impl.dtypes import FLOAT8
+from reference_impl.errors import (
+    ArgumentType,
+    DtypeMismatch,
+    NotDifferentiable,
+    NotImplementedFor,
+    UnsupportedDevice,
+)
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
@@ -11,7 +18,7 @@ from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
-from reference_impl.tensor import Tensor, from_result, make_tensor
+from reference_impl.tensor import Tensor, from_result, make_tensor, mark_meta
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
 
@@ -199,8 +206,12 @@ def run(rule, values):
         edges = edges_of(flat)
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
-    layout = rule.layout if isinstance(rule.layout, str) else rule.layout(**arguments)
+    layout = rule.layout(**arguments) if callable(rule.layout) else rule.layout
     outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
+    if any(t._meta for t in flat):
+        check_devices(flat)
+        for out in outputs:
+            mark_meta(out)
     if recording and edges is None and any(o.dtype.is_differentiable for o in outputs):
         edges = edges_of(flat)
     if edges is not None:
@@ -210,6 +221,13 @@ def run(rule, values):
     return named(rule.public_name)(outputs) if many else outputs[0]
 
 
+def check_devices(flat):
+    """Raises UnsupportedDevice when tensors of meta and cpu meet; zero-dim ones go anywhere."""
+    if any(not t._meta and t._size for t in flat):
+        raise UnsupportedDevice("Expected all tensors to be on the same device, but found at least "
+                                "two devices, meta and cpu!")
+
+
 def compute(rule, ins, flat, values, arguments):
     """Run forward on promoted arrays. Returns what it returned, and those arrays."""
     promoted = [True] * len(flat)
@@ -217,6 +235,9 @@ def compute(rule, ins, flat, values, arguments):
         present = [n for n, x in zip(rule.inputs, ins, strict=True) if x is not None]
         promoted = [n not in rule.unpromoted for n in present]
     dtype = common_dtype(rule, [t for t, p in zip(flat, promoted, strict=True) if p], arguments)
+    if promoted and rule.promote in BROADCASTING and (dtype or flat[0].dtype) in FLOAT8:
+        raise NotImplementedFor(f'"{rule.name}_stub" not implemented for '
+                                f"'{(dtype or flat[0].dtype).scalar_name}'")
     if rule.accepts:
         check_category(rule, dtype or flat[0].dtype)
         for t in flat if rule.accepts_each else ():

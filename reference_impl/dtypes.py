@@ -60,13 +60,17 @@ float32 = dtype("float32", np.float32, FLOAT, "Float", 2)
 float64 = dtype("float64", np.float64, FLOAT, "Double", 3)
 complex64 = dtype("complex64", np.complex64, COMPLEX, "ComplexFloat", 2)
 complex128 = dtype("complex128", np.complex128, COMPLEX, "ComplexDouble", 3)
+# storage types: they convert, and compute nothing
+FLOAT8 = tuple(dtype(name, getattr(ml_dtypes, name), FLOAT, name.capitalize(), 0) for name in (
+    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"))
+float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu = FLOAT8
 exact = dtype("exact", object, EXACT, "Exact", 9)
 # wider than anything torch has: where expected values of float64 are computed
 extended = dtype("extended", np.longdouble, FLOAT, "Extended", 8)
 cextended = dtype("cextended", np.clongdouble, COMPLEX, "ComplexExtended", 8)
 
 ALL = (bool, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16,
-       float32, float64, complex64, complex128, exact, extended, cextended)
+       float32, float64, complex64, complex128, exact, extended, cextended, *FLOAT8)
 BY_NAME = {d.name: d for d in ALL}
 BY_NUMPY = {d.np: d for d in reversed(ALL)}  # float64 wins where long double is no wider
 REAL_OF = {complex64: float32, complex128: float64, cextended: extended}
@@ -133,7 +137,7 @@ class finfo:
             raise TypeError(f"torch.finfo() requires a floating point input type. "
                             f"Use torch.iinfo to handle '{type.name}'")
         real = type.to_real()
-        info = ml_dtypes.finfo(real.np) if real is bfloat16 else np.finfo(real.np)
+        info = ml_dtypes.finfo(real.np) if real is bfloat16 or real in FLOAT8 else np.finfo(real.np)
         self.bits, self.dtype = int_(info.bits), real.name
         for name in ("eps", "max", "min", "tiny", "smallest_normal", "resolution"):
             setattr(self, name, float_(getattr(info, name)))

@@ -1,26 +1,44 @@
 """torch.memory_format: names for the order of dimensions in memory."""
 
-from reference_impl.errors import Argument
+from reference_impl.errors import DimCount
+from reference_impl.geometry import contiguous_stride
 
 
 class memory_format:
     """One of contiguous_format, preserve_format, channels_last, channels_last_3d."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, order=None):
+        self.name, self.order = name, order      # order: dimensions from the fastest on
 
     def __repr__(self):
         return f"torch.{self.name}"
 
+    def __reduce__(self):
+        return self.name
+
 
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
-channels_last = memory_format("channels_last")
-channels_last_3d = memory_format("channels_last_3d")
+channels_last = memory_format("channels_last", (1, 3, 2, 0))
+channels_last_3d = memory_format("channels_last_3d", (1, 4, 3, 2, 0))
 
 
-def check_format(given):
-    """Only row-major can be asked for. Raises Argument for the channels-last orders."""
-    if given not in (None, contiguous_format, preserve_format):
-        raise Argument(f"memory format {given!r} is not available: this library lays tensors out "
-                       "row-major or as their source")
+def format_stride(size, wanted):
+    """Strides of a dense tensor in a memory format. Raises DimCount for another rank."""
+    if wanted in (None, contiguous_format, preserve_format):
+        return contiguous_stride(size)
+    if len(size) != len(wanted.order):
+        raise DimCount(f"required rank {len(wanted.order)} tensor to use {wanted.name} format")
+    out, step = [0] * len(size), 1
+    for d in wanted.order:
+        out[d] = step
+        step *= max(size[d], 1)
+    return tuple(out)
+
+
+def lies_in(size, stride, wanted):
+    """Whether strides are those of a memory format; dimensions of size 1 do not matter."""
+    if len(size) != len(wanted.order):
+        return False
+    return all(n == 1 or s == w for n, s, w in zip(
+        size, stride, format_stride(size, wanted), strict=True))

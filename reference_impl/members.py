@@ -9,6 +9,7 @@ from reference_impl import creation
 from reference_impl import dtypes as dt
 from reference_impl.errors import (
     ArgumentValue,
+    DtypeUnsupported,
     GradDtype,
     GradMismatch,
     GradRequired,
@@ -16,9 +17,11 @@ from reference_impl.errors import (
     NoGradRequired,
     NotLeaf,
     NotScalar,
+    ValueOverflow,
     ViewWriteForbidden,
     shape_text,
 )
+from reference_impl.formats import lies_in
 from reference_impl.geometry import is_contiguous as row_major
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
@@ -77,7 +80,7 @@ Tensor.nelement = Tensor.numel
 
 @member
 def data_ptr(self):
-    if self._array.size == 0:
+    if self._array.size == 0 or self._meta:
         return 0
     return self._storage.data_ptr() + self._offset * self.dtype.itemsize
 
@@ -89,6 +92,8 @@ def element_size(self):
 
 @member
 def is_contiguous(self, memory_format=None):
+    if memory_format is not None and memory_format.order:
+        return lies_in(self._size, self._stride, memory_format)
     return row_major(self._size, self._stride)
 
 
@@ -110,13 +115,20 @@ def is_signed(self):
 Tensor.itemsize = property(lambda self: self.dtype.itemsize)
 Tensor.nbytes = property(lambda self: self.dtype.itemsize * self._array.size)
 Tensor.layout = "torch.strided"
-Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_meta = False
+Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_mkldnn = False
+Tensor.is_nested = Tensor.is_xpu = Tensor.is_mps = Tensor.is_xla = Tensor.is_sparse_csr = False
+Tensor.is_meta = property(lambda self: self._meta)
+Tensor.is_cpu = property(lambda self: not self._meta)
+Tensor.get_device = lambda self: -1
+Tensor.is_shared = Tensor.is_pinned = lambda self: False
+Tensor.names = property(lambda self: (None,) * len(self._size))
+Tensor.name = None
 
 
 @member
 @property
 def device(self):
-    return creation.CPU
+    return creation.META if self._meta else creation.CPU
 
 
 @member
@@ -246,6 +258,8 @@ Tensor.data = property(_get_data, _set_data)
 @member
 def item(self):
     """The one element as a Python number. Raises NotScalar."""
+    if self._meta:
+        raise DtypeUnsupported("Tensor.item() cannot be called on meta tensors")
     if self._array.size != 1:
         raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
     value = self._array.reshape(-1)[0]
@@ -264,6 +278,9 @@ def tolist(self):
 @member
 def numpy(self, *, force=False):
     """An ndarray on the same memory. Raises NoGradRequired unless force."""
+    if self._meta:
+        raise TypeError("can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy "
+                        "the tensor to host memory first.")
     if self.requires_grad and not force:
         raise NoGradRequired("Can't call numpy() on Tensor that requires grad. Use "
                              "tensor.detach().numpy() instead.")
@@ -272,23 +289,47 @@ def numpy(self, *, force=False):
     return self._storage.array(self.dtype, self._size, self._stride, self._offset)
 
 
-def _number(kind):
+def _number(kind, name):
     def convert(self):
         if self._array.size != 1:
-            raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to "
-                            "Scalar")
-        return kind(self.item())
+            raise ArgumentValue("only one element tensors can be converted to Python scalars")
+        value = self.item()
+        if isinstance(value, complex) and kind is not complex:
+            if value.imag:
+                raise ValueOverflow(f"value cannot be converted to type {name} without overflow")
+            value = value.real
+        return kind(value)
     return convert
 
 
-Tensor.__float__, Tensor.__complex__ = _number(float), _number(complex)
+Tensor.__float__, Tensor.__complex__ = _number(float, "double"), _number(complex, "complex")
+Tensor.__int__ = _number(int, "int64_t")
+Tensor.__long__ = Tensor.__int__
 
 
 @member
-def __int__(self):
-    if self._array.size != 1:
-        raise ArgumentValue("only one element tensors can be converted to Python scalars")
-    return int(self.item())
+def __format__(self, spec):
+    if self._size or self._meta:
+        return object.__format__(self, spec)
+    return self.item().__format__(spec)
+
+
+@member
+def __reversed__(self):
+    return self.flip(0) if self._size else self
+
+
+@member
+def new(self, *size):
+    """A tensor of this dtype: from sizes, or from data."""
+    if len(size) == 1 and not isinstance(size[0], int):
+        return self.new_tensor(size[0]) if not isinstance(size[0], Size) else self.new_empty(size[0])
+    return self.new_empty(*(size or (0,)))
+
+
+@member
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    return self.to(device="cuda")
 
 
 Tensor.__array_priority__ = 1000        # NumPy's operators yield to ours

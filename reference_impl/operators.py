@@ -3,6 +3,7 @@
 import numpy as np
 
 from reference_impl.dispatch import FUNCTIONS
+from reference_impl.errors import Argument
 from reference_impl.graph import Unsaved
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import rule
@@ -22,8 +23,10 @@ COMMUTES = ("add", "mul", "bitwise_and", "bitwise_or", "bitwise_xor")
 
 
 def _binary(name):
+    operands = (Tensor, Unsaved) if name == "matmul" else OPERANDS
+
     def operator(self, other):
-        return FUNCTIONS[name](self, other) if isinstance(other, OPERANDS) else NotImplemented
+        return FUNCTIONS[name](self, other) if isinstance(other, operands) else NotImplemented
     return operator
 
 
@@ -54,6 +57,9 @@ rule("rsub", _subtracted_from, inputs=("self", "other"), promote="result", helpe
 
 
 def contains(self, element):
+    if not isinstance(element, OPERANDS):
+        raise Argument("Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                       f"{type(element)}.")
     return bool((self == element).any())
 
 

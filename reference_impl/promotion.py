@@ -21,6 +21,9 @@ def promote_types(type1, type2):
     a, b = type1, type2
     if a is b:
         return a
+    if a in dt.FLOAT8 or b in dt.FLOAT8:
+        raise Domain("Promotion for Float8 Types is not supported, attempted to promote "
+                     f"{a.scalar_name} and {b.scalar_name}")
     if a.category < b.category:
         a, b = b, a
     if (a in _WIDE_UNSIGNED or b in _WIDE_UNSIGNED) and a.category not in (dt.FLOAT, dt.EXACT):

@@ -16,6 +16,19 @@ def is_tensor(obj):
     return isinstance(obj, Tensor)
 
 
+def is_storage(obj):
+    from reference_impl.interchange import UntypedStorage
+    return isinstance(obj, UntypedStorage)
+
+
+def typename(obj):
+    """What type() of a tensor says; of anything else its class with its module."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if isinstance(obj, type) else type(obj)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 def is_floating_point(input):
     return input.is_floating_point()
 

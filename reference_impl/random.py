@@ -16,9 +16,9 @@ from reference_impl.creation import (
 )
 from reference_impl.errors import Argument, DtypeUnsupported
 from reference_impl.geometry import broadcast_shapes
-from reference_impl.inplace import check_history, rebase, write
 from reference_impl.grad_mode import state
 from reference_impl.graph import edges_of, make_node
+from reference_impl.inplace import check_history, rebase, write
 from reference_impl.rule import RULES
 from reference_impl.tensor import Tensor, make_tensor
 

@@ -10,19 +10,21 @@ from reference_impl.errors import (
     ArgumentType,
     DimCount,
     DimRepeated,
-    NotDifferentiable,
     ShapeMismatch,
     shape_text,
 )
-from reference_impl.formats import check_format, contiguous_format, preserve_format
-from reference_impl.geometry import infer_size, is_contiguous, numel, view_stride, wrap_dim
+from reference_impl.formats import contiguous_format, preserve_format
+from reference_impl.geometry import infer_size, numel, view_stride, wrap_dim
+from reference_impl.grad_mode import state
+from reference_impl.graph import node_class
+from reference_impl.inplace import check_history
 from reference_impl.rule import composite, rule
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, shallow
 from reference_impl.views import bytes_viewed, call, narrowed
 
 rule("clone", lambda self, *, memory_format=None: self, inputs=("self",),
      layout=lambda memory_format: "preserve" if memory_format in (None, preserve_format)
-     else "contiguous",
+     else memory_format,
      vjp=lambda ct, ins, y, memory_format: [ct], jvp="linear")
 
 
@@ -43,10 +45,11 @@ def reshape(input, *shape, **named):
 
 def contiguous(input, memory_format=contiguous_format):
     """The tensor itself when it is row-major, else a row-major copy."""
-    check_format(memory_format)
-    if is_contiguous(input._size, input._stride):
+    if memory_format is preserve_format:
+        raise Argument("preserve memory format is unsupported by the contiguous operator")
+    if input.is_contiguous(memory_format=memory_format):
         return input
-    return input.clone(memory_format=contiguous_format)
+    return input.clone(memory_format=memory_format)
 
 
 def flatten(input, start_dim=0, end_dim=-1):
@@ -214,21 +217,36 @@ def repeat(self, *repeats, **named):
 composite("repeat", repeat, function=False, helper=True)
 composite("split_with_sizes", lambda self, split_sizes, dim=0: self.split(split_sizes, dim),
           helper=True)
+IN_PLACE_NODES = {"t": "TBackward1", "transpose": "TransposeBackward1",
+                  "swapaxes": "TransposeBackward1", "swapdims": "TransposeBackward1",
+                  "unsqueeze": "UnsqueezeBackward1", "as_strided": "AsStridedBackward1"}
+
+
 def reshaped_in_place(name):
-    """`name_`: the same view, taken by the tensor itself. Only where no history is at stake."""
-    def method(self, *args):
-        if self.requires_grad or self._view is not None:
-            raise NotDifferentiable(f"{name}_ is not available for views and for tensors that "
-                                    f"require grad: use {name}")
-        made = getattr(self.detach(), name)(*args)
+    """`name_`: the same view, taken by the tensor itself; its history gets one step longer."""
+    def method(self, *args, **named):
+        if state.enabled:
+            check_history(self)
+        before = shallow(self)
+        before._node, before._nr, before._view = self.grad_fn, self._nr, self._view
+        made = getattr(before, name)(*args, **named)
         self._array, self._size, self._stride = made._array, made._size, made._stride
+        self._offset, self._storage_cache = made._offset, made._storage_cache
         self._counter.value += 1
+        if made._node is not None and made is not before:
+            last = IN_PLACE_NODES.get(name) or made._node.name()[:-1] + str(
+                int(made._node.name()[-1]) + 3)
+            made._node.__class__ = node_class(last)
+            self._node, self._nr = made._node, made._nr
+        if self._view is not None:
+            self._view = made._view
+            self._view.version = self._counter.value
         return self
     method.__name__ = f"{name}_"
     return method
 
 
-for _name in ("t", "transpose", "squeeze", "unsqueeze", "swapaxes"):
+for _name in (*IN_PLACE_NODES, "squeeze"):
     setattr(Tensor, f"{_name}_", reshaped_in_place(_name))
 Tensor.view = view
 Tensor.T, Tensor.mT = property(all_reversed), property(matrix_transpose)

@@ -18,10 +18,11 @@ class VersionCounter:
 class Storage:
     """A run of memory. Built from an ndarray (kept alive), whose lowest address is byte 0."""
 
-    __slots__ = ("__weakref__", "_flat", "_owner")
+    __slots__ = ("__weakref__", "_flat", "_owner", "meta")
 
-    def __init__(self, owner):
+    def __init__(self, owner, meta=False):
         self._owner, self._flat = owner, None
+        self.meta = meta                 # on the device "meta": nobody may look at the values
 
     @property
     def flat(self):

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
+from reference_impl.formats import format_stride, memory_format
 from reference_impl.geometry import (
     Geometry,
     contiguous_stride,
@@ -67,6 +68,10 @@ class Tensor:
         return self._storage_cache
 
     @property
+    def _meta(self):
+        return self._storage_cache is not None and self._storage_cache.meta
+
+    @property
     def _geometry(self):
         return Geometry(self._size, self._stride, self._offset)
 
@@ -88,6 +93,13 @@ def make_tensor(array, dtype, stride=None):
     if state.inference:
         self._inference = True
     return self
+
+
+def mark_meta(t):
+    """Put a fresh tensor on the device "meta". It still has memory, of zeros, that is never shown:
+    so the rules that give shapes, dtypes and strides are the very same."""
+    t._storage.meta = True
+    return t
 
 
 def make_alias(storage, dtype, size, stride, offset, counter):
@@ -132,6 +144,9 @@ def from_result(raw, inputs, layout, operands):
         stride = preserved_stride(size, operands[0]._stride)
         if stride != contiguous_stride(size):
             return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if isinstance(layout, memory_format) and layout.order:
+        stride = format_stride(size, layout)
+        return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
     if layout == "keep":
         width = raw.itemsize
         return make_tensor(raw, dt.BY_NUMPY[raw.dtype], tuple(s // width for s in raw.strides))

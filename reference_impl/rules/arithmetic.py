@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from reference_impl import dtypes as dt
 from reference_impl import array_functions as special
+from reference_impl import dtypes as dt
 from reference_impl.creation import zeros_like
 from reference_impl.errors import Domain, DtypeUnsupported, ValueOverflow
 from reference_impl.promotion import combine_classes, number_dtype
