@@ -12,6 +12,7 @@ from sys import getrefcount
 from reference_impl import anomaly
 from reference_impl.accumulate import fit
 from reference_impl.errors import GradMismatch
+from reference_impl.formats import contiguous_format
 from reference_impl.geometry import is_dense
 from reference_impl.grad_mode import state
 
@@ -160,7 +161,7 @@ def _keep_retained(node, arrived):
         if t is None or ct is None:
             continue
         if t._grad is None:
-            t._grad = ct.clone()
+            t._grad = ct.clone(memory_format=contiguous_format)
         else:
             t._grad = t._grad + ct
 
