@@ -44,6 +44,19 @@ def is_contiguous(size, stride):
                for n, s, want in zip(size, stride, contiguous_stride(size), strict=True))
 
 
+def channels_last_stride(size):
+    """Strides of (N, C, H, W) that lie in memory as (N, H, W, C)."""
+    _, c, h, w = size
+    return h * w * c, 1, w * c, c
+
+
+def is_channels_last(size, stride):
+    """Without gaps in that order; strides of dimensions of size 1 do not matter."""
+    return 0 not in size and all(
+        n == 1 or s == want
+        for n, s, want in zip(size, stride, channels_last_stride(size), strict=True))
+
+
 def is_dense(size, stride):
     """Non-overlapping and without gaps, in some order of the dimensions."""
     if 0 in size:
@@ -165,6 +178,8 @@ def elementwise_stride(size, operands):
     if len(same) == len(operands):
         if all(is_contiguous(size, st) for st in same):
             return contiguous
+        if ndim == 4 and all(is_channels_last(size, st) for st in same):
+            return channels_last_stride(size)
         if all(st == same[0] for st in same) and is_dense(size, same[0]):
             return same[0]
     if ndim <= 1:
