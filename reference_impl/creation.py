@@ -97,7 +97,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         raise ArgumentType(f"new(): invalid data type '{type(data).__name__}'")
     try:
         with np.errstate(all="ignore"):
-            array = np.array(_plain(data), dtype.np, order="C")
+            array = np.array(_plain(data), dtype.np, order="K")
     except OverflowError:            # torch takes some numbers modulo the range, and refuses others
         loose = np.array(_plain(data), object)
         array = np.array([number_as(x, dtype.np) for x in loose.flat], dtype.np).reshape(loose.shape)
