@@ -275,13 +275,20 @@ def repeats(places):
     return np.unique(places).size < places.size
 
 
+def unsqueezed_to(ct, like):
+    """The cotangent itself where nothing was dropped: whoever collects it sees who else holds it."""
+    return [ct if ct._size == like._size else ct.reshape(like.shape)]
+
+
 def strided_vjp(ct, ins, y, size, stride, storage_offset):
     """Through a storage of cotangents: those of elements at one address are added up, and the sum
     is shared evenly among the elements of the input that lie there."""
     from reference_impl.creation import zeros
     x = ins[0]
     offset = x._offset if storage_offset is None else storage_offset
-    source = addresses(x._size, x._stride, x._offset)
+    common = min(x._offset, offset)      # the storage before both holds nothing of interest
+    offset -= common
+    source = addresses(x._size, x._stride, x._offset - common)
     target = addresses(size, stride, offset)
     whole = zeros(int(max(source.max(initial=-1), target.max(initial=-1))) + 1, dtype=ct.dtype)
     if repeats(target):
@@ -292,7 +299,7 @@ def strided_vjp(ct, ins, y, size, stride, storage_offset):
     if repeats(source):
         count = np.bincount(source.reshape(-1), minlength=whole.numel()).clip(1)
         whole.div_(call("from_array", count, ct.dtype))
-    return [whole.as_strided(x._size, x._stride, x._offset)]
+    return [whole.as_strided(x._size, x._stride, x._offset - common)]
 
 
 def unfold_vjp(ct, ins, y, dimension, size, step):
@@ -321,11 +328,11 @@ view_rule("permute", permuted, varargs="dims",
 view_rule("expand", expanded, varargs="size", function=False,
           vjp=lambda ct, ins, y, size, implicit: [ct])
 view_rule("squeeze", lambda g: without(g, range(g.ndim)),
-          vjp=lambda ct, ins, y: [ct.reshape(ins[0].shape)])
+          vjp=lambda ct, ins, y: unsqueezed_to(ct, ins[0]))
 view_rule("squeeze.dim", squeezed_dim, node="SqueezeBackward1",
-          vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
+          vjp=lambda ct, ins, y, dim: unsqueezed_to(ct, ins[0]))
 view_rule("squeeze.dims", squeezed_dims, node="SqueezeBackward2",
-          vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
+          vjp=lambda ct, ins, y, dim: unsqueezed_to(ct, ins[0]))
 view_rule("unsqueeze", unsqueezed, vjp=lambda ct, ins, y, dim: [ct.reshape(ins[0].shape)])
 view_rule("select", selected,
           vjp=lambda ct, ins, y, dim, index: [embed(ct, ins[0], "select", dim, index)])
