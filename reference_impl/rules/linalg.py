@@ -17,6 +17,7 @@ from reference_impl.errors import (
     ShapeMismatch,
 )
 from reference_impl.geometry import broadcast_shapes
+from reference_impl.graph import Unsaved
 from reference_impl.rule import composite, rule
 from reference_impl.rules.reductions import arange, carry
 
@@ -99,6 +100,8 @@ def matmul(self, other):
     A vector is a row on the left and a column on the right, and leaves no dimension behind;
     all dimensions before the last two are broadcast.
     """
+    if isinstance(self, Unsaved) or isinstance(other, Unsaved):
+        return Unsaved()
     left, right = self.ndim, other.ndim
     if not left or not right:
         raise ShapeMismatch("both arguments to matmul need to be at least 1D, but they are "
