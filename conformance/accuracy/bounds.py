@@ -204,6 +204,9 @@ def _judge_absolute(got, exact, slack, scale, fmt, unit) -> Judged:
         with np.errstate(all="ignore"):
             allowance = slack(e)
             finite = np.isfinite(wide) & np.isfinite(e)
+            if finite.all() and np.isfinite(allowance).all():  # nothing special to tell apart
+                error = np.asarray(np.abs(wide - e) / allowance).astype(np.float64)
+                return Judged(error=error, over=error > 1.0, allowed=1.0, unit=unit)
             error = np.where(finite, np.abs(wide - e) / allowance, 0.0).astype(np.float64)
             # overflow of the rounded result is right only within the allowance of the limit
             edge = np.maximum(np.abs(e) + allowance, 0) >= fmt.max

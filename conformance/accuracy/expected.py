@@ -82,6 +82,7 @@ class Expectation:
     def __init__(self, reference: Any, table: str) -> None:
         self.reference, self.table = reference, table
         self.seconds = 0.0  # spent in the reference
+        self.counts: dict[Any, list[int | None]] = {}  # terms of sums, see `numbers.Judge.terms`
         self._asked: Case | None = None  # the case whose facts are remembered
         self._facts: dict[Any, Any] = {}
 

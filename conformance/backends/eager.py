@@ -123,7 +123,7 @@ class EagerBackend(LibraryCalls):
         outputs, aliases = [], []
         for t in tensors:
             number, path = groups.setdefault(self.storage_of(t), (len(groups), None))
-            outputs.append(self.observe(t, number))
+            outputs.append(self._placed(t, number))
             aliases.append(path)
         seen: dict[str, Any] = {
             "outputs": tuple(outputs),
@@ -213,6 +213,17 @@ class EagerBackend(LibraryCalls):
         if tensor is None:
             return None
         return TensorObs(self.to_array(tensor), self.dtype_name(tensor), tuple(tensor.shape))
+
+    def _placed(self, tensor: Any, storage: int) -> TensorObs:
+        """What is asked of a result: its numbers, and how they lie in which memory."""
+        return TensorObs(
+            value=self.to_array(tensor),
+            dtype=self.dtype_name(tensor),
+            shape=tuple(tensor.shape),
+            strides=tuple(tensor.stride()),
+            offset=tensor.storage_offset(),
+            storage=storage,
+        )
 
     def observe(
         self,
