@@ -23,7 +23,7 @@ from conformance.oracles import (  # noqa: F401 (enter what they define)
 )
 from conformance.oracles.formulas import FORMULAS, Operands
 from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import PICKS, RULES, Prediction, rule
+from conformance.oracles.prediction import PICKS, RULES, Prediction, complex_of, rule
 from conformance.oracles.steps import Machine
 from conformance.specs import Divergence
 
@@ -217,14 +217,7 @@ def _signed(number: float, norm: Any) -> Any:
         return norm
     if norm.dtype.kind != "c":
         return np.copysign(number, norm).astype(norm.dtype)
-    return _complex(np.copysign(number, norm.real), np.copysign(number, norm.imag), norm.dtype)
-
-
-def _complex(real: np.ndarray, imag: np.ndarray, dtype: Any) -> np.ndarray:
-    """Both parts as they are; real + 1j * imag makes nans of infinities."""
-    found = np.empty(np.shape(real), dtype)
-    found.real, found.imag = real, imag
-    return found
+    return complex_of(np.copysign(number, norm.real), np.copysign(number, norm.imag), norm.dtype)
 
 
 @rule
@@ -291,61 +284,6 @@ def _wide_operands(p: Prediction) -> dict[str, np.ndarray]:
 
 
 @rule
-def other_side_of_cut(p: Prediction) -> np.ndarray:
-    """The result on the other side of a branch cut: a zero imaginary part has the other sign."""
-
-    def crossed(name: str, a: np.ndarray) -> np.ndarray:
-        if a.dtype.kind != "c" or name in ("ct", "second"):
-            return a
-        return _complex(a.real, np.where(a.imag == 0, -a.imag, a.imag), a.dtype)
-
-    return p.again(crossed)
-
-
-@rule
-def difference_of_exponentials(p: Prediction) -> np.ndarray:
-    """Off by a few rounding units of exp(|Re z|) / 2, the size of the terms that cancel.
-
-    Which of them depends on the rounding of each term: an interval, not a number.
-    """
-    size = np.cosh(p.operand("self").real) * 4 * real_format(p.sample.expected.common).unit
-    if p.comparison.what != "y":
-        size = size * np.abs(np.asarray(p.sample.cotangents[0]).astype(np.complex128)) * 2
-    got = p.comparison.observed.astype(p.norm.dtype)
-    with np.errstate(all="ignore"):
-        near = (np.abs(got.real - p.norm.real) <= size) & (np.abs(got.imag - p.norm.imag) <= size)
-    return np.where(near, got, p.norm)
-
-
-@rule
-def int32_result(p: Prediction) -> str:
-    """The result is int32."""
-    return "int32"
-
-
-@rule
-def first_dtype(p: Prediction) -> str:
-    """The dtype of the first operand."""
-    return p.sample.case.dtypes[0]
-
-
-@rule
-def six_squarings(p: Prediction) -> np.ndarray:
-    """Integer powers by six squarings: the exponent's lowest six bits, products that wrap."""
-    case, dtype = p.sample.case, p.comparison.observed.dtype
-    if dtype.kind not in "iu":
-        return p.norm
-    given = [case.args[a.name] for a in p.ctx.op.parsed.arguments[:2]]
-    base, power = (np.asarray(getattr(v, "data", v)).astype(dtype) for v in given)
-    base, power = np.broadcast_arrays(base, power)
-    found = np.where((base == 0) & (power != 0), 0, 1).astype(dtype)
-    for bit in range(6):
-        found = np.where((power >> bit) & 1, found * base, found).astype(dtype)
-        base = (base * base).astype(dtype)
-    return found
-
-
-@rule
 def own_formula(p: Prediction) -> np.ndarray:
     """The library's own formula, each step rounded in the dtype, subnormal numbers zeros."""
     return _followed(p, p.sample.expected.common)
@@ -393,7 +331,7 @@ OF_FACTS = frozenset(
 def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
     """Numbers below `tiny` as zeros of the same sign, complex ones part by part."""
     if a.dtype.kind == "c":
-        return _complex(flushed(a.real, tiny), flushed(a.imag, tiny), a.dtype)
+        return complex_of(flushed(a.real, tiny), flushed(a.imag, tiny), a.dtype)
     if a.dtype.kind != "f":
         return a
     return np.where(np.abs(a) < tiny, np.copysign(a.dtype.type(0), a), a)

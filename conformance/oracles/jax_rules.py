@@ -9,7 +9,7 @@ import numpy as np
 
 from conformance.accuracy.formats import np_dtype, real_format
 from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import Prediction, rule
+from conformance.oracles.prediction import Prediction, complex_of, rule
 
 BLOCK = 16
 
@@ -98,3 +98,58 @@ def flushed_terms(p: Prediction) -> np.ndarray:
             np.abs(got.imag - p.norm.imag) <= limit
         )
     return np.where(near, got, p.norm)
+
+
+@rule
+def other_side_of_cut(p: Prediction) -> np.ndarray:
+    """The result on the other side of a branch cut: a zero imaginary part has the other sign."""
+
+    def crossed(name: str, a: np.ndarray) -> np.ndarray:
+        if a.dtype.kind != "c" or name in ("ct", "second"):
+            return a
+        return complex_of(a.real, np.where(a.imag == 0, -a.imag, a.imag), a.dtype)
+
+    return p.again(crossed)
+
+
+@rule
+def difference_of_exponentials(p: Prediction) -> np.ndarray:
+    """Off by a few rounding units of exp(|Re z|) / 2, the size of the terms that cancel.
+
+    Which of them depends on the rounding of each term: an interval, not a number.
+    """
+    size = np.cosh(p.operand("self").real) * 4 * real_format(p.sample.expected.common).unit
+    if p.comparison.what != "y":
+        size = size * np.abs(np.asarray(p.sample.cotangents[0]).astype(np.complex128)) * 2
+    got = p.comparison.observed.astype(p.norm.dtype)
+    with np.errstate(all="ignore"):
+        near = (np.abs(got.real - p.norm.real) <= size) & (np.abs(got.imag - p.norm.imag) <= size)
+    return np.where(near, got, p.norm)
+
+
+@rule
+def int32_result(p: Prediction) -> str:
+    """The result is int32."""
+    return "int32"
+
+
+@rule
+def first_dtype(p: Prediction) -> str:
+    """The dtype of the first operand."""
+    return p.sample.case.dtypes[0]
+
+
+@rule
+def six_squarings(p: Prediction) -> np.ndarray:
+    """Integer powers by six squarings: the exponent's lowest six bits, products that wrap."""
+    case, dtype = p.sample.case, p.comparison.observed.dtype
+    if dtype.kind not in "iu":
+        return p.norm
+    given = [case.args[a.name] for a in p.ctx.op.parsed.arguments[:2]]
+    base, power = (np.asarray(getattr(v, "data", v)).astype(dtype) for v in given)
+    base, power = np.broadcast_arrays(base, power)
+    found = np.where((base == 0) & (power != 0), 0, 1).astype(dtype)
+    for bit in range(6):
+        found = np.where((power >> bit) & 1, found * base, found).astype(dtype)
+        base = (base * base).astype(dtype)
+    return found

@@ -78,3 +78,10 @@ RULES: dict[str, Rule] = {}
 def rule(function: Rule) -> Rule:
     RULES[function.__name__] = function
     return function
+
+
+def complex_of(real: np.ndarray, imag: np.ndarray, dtype: Any) -> np.ndarray:
+    """Both parts as they are; real + 1j * imag makes nans of infinities."""
+    found = np.empty(np.shape(real), dtype)
+    found.real, found.imag = real, imag
+    return found
