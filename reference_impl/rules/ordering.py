@@ -179,7 +179,7 @@ def mode(self, dim=-1, keepdim=False):
     for place in np.ndindex(rows.shape[:-1]):
         values, counts = np.unique(rows[place], return_counts=True)
         best = values[np.argmax(counts)]
-        at[place] = np.flatnonzero((rows[place] == best) | ((best != best) & (
+        at[place] = np.flatnonzero((rows[place] == best) | (np.isnan(best) & (
             rows[place] != rows[place])))[-1]
     at = np.moveaxis(at, -1, dim)
     return _one(np.take_along_axis(x, at, dim), at, dim, keepdim, self.ndim)
