@@ -97,11 +97,17 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         raise ArgumentType(f"new(): invalid data type '{type(data).__name__}'")
     try:
         with np.errstate(all="ignore"):
-            array = np.array(_plain(data), dtype.np, order="K")
+            array = np.array(_plain(data), dtype.np, order="C")
     except OverflowError:            # torch takes some numbers modulo the range, and refuses others
         loose = np.array(_plain(data), object)
         array = np.array([number_as(x, dtype.np) for x in loose.flat], dtype.np).reshape(loose.shape)
-    return finish(make_tensor(array, dtype), requires_grad, device)
+    made = make_tensor(array, dtype)
+    if isinstance(data, np.ndarray) and min(data.strides, default=0) > 0:
+        stride = preserved_stride(data.shape, tuple(s // data.itemsize for s in data.strides))
+        if stride != made._stride:
+            made = empty_strided(data.shape, stride, dtype=dtype)
+            made._array[...] = array
+    return finish(made, requires_grad, device)
 
 
 def _check_shape(data, dim):
