@@ -30,11 +30,11 @@ from rich.table import Table
 from torch.testing._internal.common_methods_invocations import op_db
 
 from conformance.backends.registry import open_backend
+from conformance.cases.generate import dtypes_of
 from conformance.engine.plan import Unit, match
 from conformance.loading import load_specs
 from conformance.specs import OpSpec, Specs
 from conformance.units import OpUnit, differentiable_in
-from conformance.cases.generate import dtypes_of
 
 GOAL = 10.0
 
@@ -71,8 +71,8 @@ def tensors(value: Any) -> list[torch.Tensor]:
     return []
 
 
-def opinfo_forward(info: Any, dtype: torch.dtype, rate: Rate) -> None:
-    for sample in info.sample_inputs("cpu", dtype):
+def opinfo_forward(info: Any, dtype: torch.dtype, rate: Rate, inputs: str) -> None:
+    for sample in getattr(info, inputs)("cpu", dtype):
         plain = sample.numpy()
         try:
             want = info.ref(plain.input, *plain.args, **plain.kwargs)
@@ -90,8 +90,8 @@ def opinfo_forward(info: Any, dtype: torch.dtype, rate: Rate) -> None:
         rate.elements += sum(t.numel() for t in tensors(got))
 
 
-def opinfo_gradients(info: Any, dtype: torch.dtype, rate: Rate) -> None:
-    for sample in info.sample_inputs("cpu", dtype, requires_grad=True):
+def opinfo_gradients(info: Any, dtype: torch.dtype, rate: Rate, inputs: str) -> None:
+    for sample in getattr(info, inputs)("cpu", dtype, requires_grad=True):
         values = (sample.input, *sample.args)
         places = [
             i for i, v in enumerate(values) if isinstance(v, torch.Tensor) and v.requires_grad
@@ -176,7 +176,10 @@ def shared_operations(specs: Specs, globs: str) -> list[tuple[list[Any], list[Op
     return [(infos[name], tables[name]) for name in sorted(infos)]
 
 
-def measure(pairs: list, oracle: str, dtype: str, backends: tuple, specs: Specs) -> tuple:
+def measure(
+    pairs: list, oracle: str, dtype: str, backends: tuple, specs: Specs, inputs: str
+) -> tuple[Rate, Rate]:
+    """(ours, theirs). inputs: the OpInfo method that makes its samples."""
     theirs, own = Rate(), Rate()
     kind = getattr(torch, dtype)
     check = opinfo_forward if oracle == "value" else opinfo_gradients
@@ -189,16 +192,18 @@ def measure(pairs: list, oracle: str, dtype: str, backends: tuple, specs: Specs)
         if not infos or not ops:
             continue
         for info in infos:
-            theirs.timed(lambda info=info: check(info, kind, theirs))
+            theirs.timed(lambda info=info: check(info, kind, theirs, inputs))
         for op in ops:
             own.timed(lambda op=op: ours(op, oracle, dtype, backends, specs, own))
     return own, theirs
 
 
+# what, oracle, dtype, how OpInfo makes its inputs (its own NumPy tests take `reference_inputs`)
 ROWS = (
-    ("forward, float32", "value", "float32", GOAL),
-    ("forward, int64", "value", "int64", GOAL),
-    ("gradients, float64", "vjp", "float64", GOAL),
+    ("forward, float32", "value", "float32", "sample_inputs"),
+    ("forward, float32, reference inputs", "value", "float32", "reference_inputs"),
+    ("forward, int64", "value", "int64", "sample_inputs"),
+    ("gradients, float64", "vjp", "float64", "sample_inputs"),
 )
 
 
@@ -216,19 +221,19 @@ def main() -> None:
     for heading in ("what", "ours", "theirs", "ratio", "goal", "elements per second, ours",
                     "theirs", "ratio"):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "what" else "right")
-    measure(pairs[:3], "vjp", "float64", backends, specs)  # imports and first calls
-    for what, oracle, dtype, goal in ROWS:
-        own, theirs = measure(pairs, oracle, dtype, backends, specs)
+    measure(pairs[:3], "vjp", "float64", backends, specs, "sample_inputs")  # imports and first calls
+    for what, oracle, dtype, inputs in ROWS:
+        own, theirs = measure(pairs, oracle, dtype, backends, specs, inputs)
         rates = [r.elements / r.seconds if r.seconds else 0.0 for r in (own, theirs)]
         table.add_row(
             what,
             f"{own.per_second:,.0f} ({own.checks:,} in {own.seconds:.1f} s)",
             f"{theirs.per_second:,.0f} ({theirs.checks:,} in {theirs.seconds:.1f} s)",
             f"{own.per_second / theirs.per_second:.1f}" if theirs.checks else "-",
-            f"{goal:.0f}",
+            f"{GOAL:.0f}",
             f"{rates[0]:,.0f}",
             f"{rates[1]:,.0f}",
-            f"{rates[0] / rates[1]:.1f}" if rates[1] else "-",
+            f"{rates[0] / rates[1]:.2f}" if rates[1] else "-",
         )
         print(f"{what}: {theirs.failed} samples of OpInfo not counted (not comparable as they are)")
     Console(width=130).print(table)
