@@ -127,6 +127,9 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                             "materialize_grads=True, but got: allow_unused=False.")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     outputs, cts = _many(outputs), _many(grad_outputs)
+    if is_grads_batched:
+        return _batched(outputs, inputs, cts, retain_graph, create_graph, allow_unused,
+                        materialize_grads)
     if not inputs:
         raise ArgumentValue("grad requires non-empty inputs.")
     roots, seeds = _roots(outputs, cts)
@@ -143,3 +146,16 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
                           "used in the graph. Set allow_unused=True if this is the desired "
                           "behavior.")
     return tuple(found)
+
+
+def _batched(outputs, inputs, cts, retain_graph, create_graph, allow_unused, materialize_grads):
+    """One pass for each entry of the cotangents' first dimension, the results stacked."""
+    from reference_impl.dispatch import FUNCTIONS
+    count = next(ct._size[0] for ct in cts if ct is not None)
+    keep = create_graph if retain_graph is None else retain_graph
+    passes = [grad(outputs, inputs, [None if ct is None else ct[k] for ct in cts],
+                   retain_graph=keep or k < count - 1, create_graph=create_graph,
+                   allow_unused=allow_unused, materialize_grads=materialize_grads)
+              for k in range(count)]
+    return tuple(None if found[0] is None else FUNCTIONS["stack"](list(found))
+                 for found in zip(*passes, strict=True))

@@ -82,7 +82,8 @@ def _plain(data):
     if isinstance(data, Tensor):
         return data._array
     if isinstance(data, (list, tuple)):
-        return [_plain(x) for x in data]
+        return [x.item() if isinstance(x, Tensor) and x._array.size == 1 else _plain(x)
+                for x in data]
     return data
 
 
@@ -113,6 +114,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 def _check_shape(data, dim):
     """Refuse ragged sequences with torch's message. Returns the shape."""
     if not isinstance(data, (list, tuple)):
+        if isinstance(data, Tensor) and dim:
+            if data._array.size != 1:
+                raise ArgumentValue("only one element tensors can be converted to Python scalars")
+            return ()
         return tuple(data.shape) if isinstance(data, (Tensor, np.ndarray)) else ()
     shape = None
     for item in data:

@@ -7,6 +7,7 @@ from reference_impl.dtypes import FLOAT8
 from reference_impl.errors import (
     ArgumentType,
     DtypeMismatch,
+    DtypeUnsupported,
     NotDifferentiable,
     NotImplementedFor,
     UnsupportedDevice,
@@ -267,9 +268,21 @@ def forward(rule, ins, values, arrays):
         return rule.forward(*given[:n], **keywords)
 
 
+# what Python's operators refuse to do with bool has words of its own
+BOOL_REFUSED = {
+    "sub": "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+           "`logical_xor()` operator instead.",
+    "neg": "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+           "invert a mask, use the `~` or `logical_not()` operator instead.",
+}
+
+
 def check_category(rule, dtype):
     """Raises NotImplementedFor when the rule does not accept what it would compute in."""
     if dtype.category not in rule.accepts and dtype.category != dt.EXACT:
+        refused = BOOL_REFUSED.get(rule.public_name.rstrip("_"))
+        if dtype is dt.bool and refused:
+            raise DtypeUnsupported(refused)
         raise NotImplementedFor(f'"{rule.name}" not implemented for \'{dtype.scalar_name}\'')
 
 

@@ -150,8 +150,22 @@ def _after_tensor_hooks(node, arrived):
         for hook in list(hooks.values()):
             if arrived[nr] is not None:
                 changed = hook(arrived[nr])
-                arrived[nr] = arrived[nr] if changed is None else changed
+                if changed is not None:
+                    check_hook_result(hook, arrived[nr], changed)
+                    arrived[nr] = changed
     return arrived
+
+
+def check_hook_result(hook, before, after):
+    """A hook on a tensor may replace a gradient by one of the same kind only."""
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not hasattr(after, "_size"):
+        raise TypeError(f"expected Variable, but hook returned '{type(after).__name__}'")
+    if after._size != before._size:
+        raise GradMismatch(f"hook '{name}' has changed the size of value")
+    if after.dtype is not before.dtype:
+        raise GradMismatch(f"hook '{name}' has changed the type of value (was {before.type()} got "
+                           f"{after.type()})")
 
 
 def _keep_retained(node, arrived):

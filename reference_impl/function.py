@@ -101,6 +101,15 @@ class Function:
 
     setup_context = None
 
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __call__(self, *args, **kwargs):
+        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. "
+                           "Please use new-style autograd function with static forward method. "
+                           "(Example: https://pytorch.org/docs/stable/autograd.html"
+                           "#torch.autograd.Function)")
+
     @classmethod
     def apply(cls, *args):
         """Call forward, and record backward when an input requires grad."""

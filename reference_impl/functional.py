@@ -56,6 +56,8 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
         inputs, single = _tuple(inputs, "inputs given to vjp")
         inputs = _fresh(inputs, create_graph)
         outputs, one_out = _tuple(func(*inputs), "outputs of the user-provided function")
+        if strict:
+            _check_strict(outputs)
         v = _vectors(v, outputs, "the user-provided function returns")
         got = _grads(outputs, inputs, v, create_graph)
     return _done(outputs, one_out, create_graph), _done(got, single, create_graph)
@@ -68,6 +70,8 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
         v = _vectors(v, inputs, "the input")
         inputs = _fresh(inputs, create_graph)
         outputs, one_out = _tuple(func(*inputs), "outputs of the user-provided function")
+        if strict:
+            _check_strict(outputs)
         cts = tuple(zeros_like(o).requires_grad_() for o in outputs)
         back = _grads(outputs, inputs, cts, True)
         got = _grads(back, cts, v, create_graph)
@@ -82,6 +86,8 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False,
         inputs, single = _tuple(inputs, "inputs given to jacobian")
         inputs = _fresh(inputs, create_graph)
         outputs, one_out = _tuple(func(*inputs), "outputs of the user-provided function")
+        if strict:
+            _check_strict(outputs)
         rows = []
         for out in outputs:
             flat, found = out.reshape(-1), []
@@ -94,6 +100,14 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False,
                 else x.new_zeros(out._size + x._size) for i, x in enumerate(inputs)))
     rows = [_done(r, single, create_graph) for r in rows]
     return rows[0] if one_out else tuple(rows)
+
+
+def _check_strict(outputs):
+    for i, out in enumerate(outputs):
+        if not out.requires_grad:
+            raise Argument(f"Output {i} of the user-provided function does not require gradients. The "
+                           "outputs must be computed in a differentiable manner from the input when "
+                           "running in strict mode.")
 
 
 def _keeping(out, inputs, seed, create_graph):

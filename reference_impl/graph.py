@@ -106,6 +106,9 @@ class Node:
             self._metadata = {}
         return self._metadata
 
+    def __repr__(self):
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
     def name(self):
         name = type(self).__name__
         return f"torch::autograd::{name}" if self.builtin else name
@@ -361,6 +364,9 @@ class RuleNode(Node):
                 return self._unpack(self.saved[name])
             if name in self.arguments:
                 return self.arguments[name]
+            sized = name.removesuffix("_sym_sizes").removesuffix("_sizes")
+            if sized != name and sized in self.rule.inputs:
+                return tuple(self.structure[self.rule.inputs.index(sized)]._size)
         if name.startswith("_raw_saved_"):
             kept = self.saved.get(name[len("_raw_saved_"):])
             if kept is not None:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from reference_impl import dtypes as dt
 from reference_impl.dispatch import FUNCTIONS
-from reference_impl.errors import Argument
+from reference_impl.errors import Argument, ArgumentType
 from reference_impl.graph import Unsaved
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import rule
@@ -76,8 +77,16 @@ for _python, _torch in BINARY.items():
         setattr(Tensor, f"__i{_python}__", _binary(_torch + "_"))
 for _python in COMPARE:
     setattr(Tensor, f"__{_python}__", _binary(_python))
+def inverted(self):
+    if self.dtype.category > dt.INT:
+        raise ArgumentType("~ (operator.invert) is only implemented on integer and Boolean-type "
+                           "tensors")
+    return FUNCTIONS["bitwise_not"](self)
+
+
 for _python, _torch in UNARY.items():
     setattr(Tensor, f"__{_python}__", _unary(_torch))
+Tensor.__invert__ = inverted
 Tensor.__pos__ = lambda self: self
 Tensor.__hash__ = object.__hash__       # identity, as in torch, although == compares elements
 Tensor.__contains__, Tensor.__iter__ = contains, iterate

@@ -52,6 +52,7 @@ class Tensor:
     _hooks = None            # called after .grad of a leaf was added to
     _tensor_hooks = None     # called with the gradient of a leaf
     _storage_cache = None
+    _backward_hooks = None
     _inference = False       # made in inference mode
 
     def __new__(cls, *args, **kwargs):

@@ -14,6 +14,7 @@ from reference_impl.errors import (
     Argument,
     DtypeMismatch,
     DtypeUnsupported,
+    EmptyReduction,
     EmptyReductionIndex,
     NotImplementedFor,
     RangeExceeded,
@@ -166,6 +167,26 @@ def shared_evenly(ct, x, y):
 
 _median("median", False)
 _median("nanmedian", True)
+
+
+def _extremum(name, ufunc):
+    """Of all elements; ties share the cotangent. And of two tensors, as maximum and minimum do."""
+    def whole(self):
+        refuse_complex(name, self)
+        if not self.size:
+            raise EmptyReduction(f"{name}(): Expected reduction dim to be specified for input.numel() "
+                                 "== 0. Specify the reduction dim with the 'dim' argument.")
+        return ufunc.reduce(carry(self), axis=None).astype(self.dtype)
+
+    rule(name, whole, inputs=("self",), helper=True, node=f"{name.capitalize()}Backward1",
+         saves={"self": ("self", "result")},
+         vjp=lambda ct, ins, y: [shared_evenly(ct, ins[0], y)])
+    composite(f"{name}.other", lambda input, other: FUNCTIONS[f"{name}imum"](input, other),
+              helper=True)
+
+
+_extremum("max", np.maximum)
+_extremum("min", np.minimum)
 
 
 def mode(self, dim=-1, keepdim=False):

@@ -338,3 +338,11 @@ def is_same(a, b):
 
 
 composite("is_same_size", is_same, helper=True)
+
+
+composite("where.positions", lambda condition: nonzero(condition, as_tuple=True), method=False,
+          helper=True)
+composite("clamp_min", lambda input, min: FUNCTIONS["clamp"](input, min=min), helper=True)
+composite("clamp_max", lambda input, max: FUNCTIONS["clamp"](input, max=max), helper=True)
+composite("clamp_min_", lambda input, min: input.clamp_(min=min), helper=True)
+composite("clamp_max_", lambda input, max: input.clamp_(max=max), helper=True)

@@ -7,6 +7,7 @@ exceptions the built-in type and the words of the message that decide.
 X, D: float32, float64 tensors of normal numbers; I: integers of [-5, 5]; G: X that requires grad.
 """
 
+import ast
 import difflib
 import pathlib
 import warnings
@@ -61,16 +62,22 @@ def seen(x):
 
 
 def run(library, code):
-    *lines, last = code.split("\n")
+    """What the last line gives (None for a statement), or the exception."""
+    body = ast.parse(code).body
+    last = ast.Expression(body.pop().value) if isinstance(body[-1], ast.Expr) else None
     env = environment(library)
     try:
-        exec("\n".join(lines), env)
-        if last.startswith(("    ", "import ")) or " = " in last:
-            return exec(last, env)
-        return seen(eval(last, env))
+        exec(compile(ast.Module(body, []), "code", "exec"), env)
+        return None if last is None else seen(eval(compile(last, "last line", "eval"), env))
     except Exception as error:
         kind = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
         return kind, str(error).split("\n")[0]
+
+
+def alike(ours, theirs):
+    """Whether two messages say the same; torch's may go on with advice."""
+    ratio = difflib.SequenceMatcher(None, ours[:200], theirs[:200], autojunk=False).ratio()
+    return ratio >= ALIKE or theirs.startswith(ours)
 
 
 def same(ours, theirs):
@@ -85,8 +92,7 @@ def same(ours, theirs):
     if isinstance(ours, list):
         return isinstance(theirs, list) and len(ours) == len(theirs) and all(map(same, ours, theirs))
     if isinstance(ours, tuple) and len(ours) == 2 and isinstance(ours[0], type):
-        return isinstance(theirs, tuple) and ours[0] is theirs[0] and difflib.SequenceMatcher(
-            None, ours[1][:200], theirs[1][:200], autojunk=False).ratio() >= ALIKE
+        return isinstance(theirs, tuple) and ours[0] is theirs[0] and alike(ours[1], theirs[1])
     return ours == theirs
 
 
