@@ -304,8 +304,8 @@ def masked_select(self, mask):
 def spread(ct, like, mask):
     """Zeros with the elements of `ct` where the mask, broadcast with `like`, is true."""
     shape = broadcast_shapes(like.shape, mask.shape)
-    flat = mask.expand(shape).reshape(-1)
-    return zeros(flat.shape, dtype=ct.dtype).index_put((flat,), ct).reshape(shape)
+    empty = zeros_like(like.expand(shape), dtype=ct.dtype)
+    return empty.index_put((mask.expand(shape),), ct)
 
 
 rule("masked_fill", masked_fill, inputs=("self", "mask"), inplace=True, saves={"self": ("mask",)},
