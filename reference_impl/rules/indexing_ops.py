@@ -7,7 +7,7 @@ In a line, ct is the cotangent, ins the inputs, y the result.
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.creation import zeros
+from reference_impl.creation import zeros, zeros_like
 from reference_impl.errors import (
     DtypeMismatch,
     DtypeUnsupported,
