@@ -34,7 +34,7 @@ from reference_impl import (
 from reference_impl import autograd, queries
 from reference_impl.queries import (
     equal, is_complex, is_floating_point, is_inference, is_nonzero, is_signed, is_storage, is_tensor,
-    numel, strided, typename,
+    layout, numel, strided, typename,
 )
 from reference_impl import rules                # every operation registers itself
 from reference_impl.interchange import UntypedStorage, from_dlpack, frombuffer, to_dlpack

@@ -146,6 +146,9 @@ def from_numpy(array):
                          "with negative strides are not currently supported. (You can probably "
                          "work around this by making a copy of your array  with array.copy().) ")
     dtype = dt.from_numpy_dtype(array.dtype)
+    if not array.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order. "
+                         "Conversion between byte orders is currently not supported.")
     if any(s % array.itemsize for s in array.strides):
         raise ValueError("given numpy array strides not a multiple of the element byte size. Copy "
                          "the numpy array to reallocate the memory.")
@@ -222,6 +225,7 @@ def full(size, fill_value, *, out=None, dtype=None, device=None, requires_grad=F
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     dtype = check_dtype(dtype) or number_dtype(fill_value)
+    fill_value = number_as(fill_value, dtype.np)
     return _filled(sizes_of((size,)), fill_value, dtype, requires_grad, device, out)
 
 

@@ -27,6 +27,7 @@ from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
 from reference_impl.graph import gradient_edge
 from reference_impl.hooks import HookTable, add_hook
+from reference_impl.queries import strided
 from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
 from reference_impl.tensor import Size, Tensor
@@ -114,7 +115,7 @@ def is_signed(self):
 
 Tensor.itemsize = property(lambda self: self.dtype.itemsize)
 Tensor.nbytes = property(lambda self: self.dtype.itemsize * self._array.size)
-Tensor.layout = "torch.strided"
+Tensor.layout = strided
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_mkldnn = False
 Tensor.is_nested = Tensor.is_xpu = Tensor.is_mps = Tensor.is_xla = Tensor.is_sparse_csr = False
 Tensor.is_meta = property(lambda self: self._meta)

@@ -9,7 +9,16 @@ from reference_impl.rule import composite
 from reference_impl.tensor import Tensor
 
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
-strided = "torch.strided"
+
+
+class layout:
+    """torch.layout; only strided tensors exist here."""
+
+    def __repr__(self):
+        return "torch.strided"
+
+
+strided = layout()
 
 
 def is_tensor(obj):
@@ -66,3 +75,18 @@ def equal(input, other):
 
 
 composite("equal", equal, helper=True)
+
+
+def is_conj(input):
+    """Whether conjugation is pending. Never here: it is carried out at once."""
+    return False
+
+
+def is_neg(input):
+    """Whether negation is pending. Never here: it is carried out at once."""
+    return False
+
+
+composite("is_conj", is_conj, helper=True)
+composite("is_neg", is_neg, helper=True)
+composite("resolve_neg", lambda input: input, helper=True)

@@ -11,7 +11,7 @@ import scipy.special
 from reference_impl import dtypes as dt
 from reference_impl.creation import zeros_like
 from reference_impl.dispatch import FUNCTIONS
-from reference_impl.errors import Argument, DtypeMismatch, DtypeUnsupported
+from reference_impl.errors import Argument, ArgumentType, DtypeMismatch, DtypeUnsupported
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.arithmetic import BOTH, binary
 from reference_impl.rules.elementwise import LN2, where
@@ -90,6 +90,9 @@ helper("lcm", lambda self, other: np.abs(np.lcm(self, other)), accepts="int", nu
 
 def ldexp(input, other):
     """input * 2**other."""
+    if not isinstance(other, Tensor):
+        raise ArgumentType("ldexp(): argument 'other' (position 2) must be Tensor, not "
+                           f"{type(other).__name__}")
     return input * FUNCTIONS["pow"](2.0, other)
 
 

@@ -274,11 +274,6 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     sequence = sorted_sequence
     if not isinstance(input, Tensor):
         input = OPERATIONS["from_array"].function(np.asarray(input), sequence.dtype)
-    if sequence.dtype is not input.dtype:
-        raise DtypeMismatch("torch.searchsorted(): input value tensor and boundary tensor should "
-                            f"have same dtype, but got boundary tensor dtype "
-                            f"{sequence.dtype.scalar_name} and input value tensor dtype "
-                            f"{input.dtype.scalar_name}")
     if sequence.ndim == 0:
         raise Argument("torch.searchsorted(): input value can be a scalar only when boundaries "
                        "tensor dimension is 1")
