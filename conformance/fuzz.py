@@ -19,7 +19,7 @@ from typing import Any
 from conformance.fuzzing.judging import Failure
 from conformance.fuzzing.script import script
 from conformance.fuzzing.shrinking import shrink
-from conformance.fuzzing.text import program_of
+from conformance.fuzzing.text import program_of, words
 from conformance.fuzzing.worker import Found, Tally, Task, answer, probe, steps_of, work
 from conformance.program import Program, ProgramError, Step
 from conformance.storefile import write_atomically
@@ -30,12 +30,12 @@ STUCK_S = 60.0
 MOST_CRASHES = 5
 # Every kind of error that a program in torch's language can meet. Not here: `immutable` (jax),
 # and what the backends count as a wider kind (`not_differentiable`, `device_unsupported`).
-REACHED = tuple(
+REACHED = words(
     "graph_freed saved_tensor_modified leaf_written_in_place view_written_in_place not_scalar "
     "no_grad_required grad_dtype grad_flag cotangent_mismatch numpy_of_grad view_impossible "
     "overlapping_write shape_mismatch dtype_unsupported dtype_mismatch cast_refused "
     "value_overflow storage_out_of_bounds index_out_of_range dim_out_of_range dim_repeated "
-    "empty_reduction domain singular argument unused_input".split()
+    "empty_reduction domain singular argument unused_input"
 )
 
 
@@ -130,8 +130,8 @@ def replay(regression: Regression, failure: Failure | None) -> str:
 
 
 def name_of(failure: Failure) -> str:
-    words = re.sub(r"[^a-z0-9]+", "_", failure.cause.lower()).strip("_")[:50].strip("_")
-    return f"{words}_{hashlib.sha256(failure.program.text.encode()).hexdigest()[:8]}"
+    slug = re.sub(r"[^a-z0-9]+", "_", failure.cause.lower()).strip("_")[:50].strip("_")
+    return f"{slug}_{hashlib.sha256(failure.program.text.encode()).hexdigest()[:8]}"
 
 
 def replay_all(backend: str, folder: Path = REGRESSIONS) -> tuple[int, list[str]]:

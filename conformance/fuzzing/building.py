@@ -51,6 +51,9 @@ class Build:
         self, session: Runner, ops: Mapping[str, OpSpec], draw: Choices, smooth: bool = False
     ) -> None:
         self.session, self.ops, self.draw, self.smooth = session, ops, draw, smooth
+        # whether memory is written behind the graph's back: then operations are left out whose
+        # derivative may be computed from operands or from the result
+        self.unseen = draw.chance(30)
         # a rounding of a narrow dtype would be a large error in a wider one
         self.dtypes = {draw.pick(("float32", "float64")): 1} if smooth else DTYPES
         self.api = session.verbs.api  # type: ignore[attr-defined]
@@ -60,6 +63,7 @@ class Build:
         self.kinds: Counter[str] = Counter()
         self.raised: list[str] = []
         self.last: Any = None  # result of the last step
+        self.held: list[str] = []  # operands of the step in the making: not bound again
         self.after: Callable[[Step, Any, dict[str, object]], None] = lambda *_: None
 
     # what is live ----------------------------------------------------------------------------
@@ -111,6 +115,8 @@ class Build:
         name = self.dtype_name(tensor)
         if is_complex(name):
             parts = np.concatenate([data.real.reshape(-1), data.imag.reshape(-1)])
+            if not parts.all():
+                return False  # the sign of a part that is zero depends on vector widths
         else:
             parts = data.reshape(-1)
             if data.dtype.kind not in "iu":
@@ -130,7 +136,7 @@ class Build:
         free = [n for n in NAMES if n not in self.session.variables]
         if free and not (len(free) < 5 and self.draw.chance(40)):
             return free[0]
-        return self.draw.pick(NAMES[: len(NAMES) - len(free)])
+        return self.draw.pick([n for n in NAMES if n not in free and n not in self.held])
 
     def guards(self) -> tuple[str, ...]:
         return self.draw.pick(GUARDS)
@@ -208,7 +214,7 @@ class Build:
                 return float(2 ** draw.below(2))
             return (draw.below(9) - 4) / 2 if draw.chance(30) else float(draw.below(7) - 3)
         if is_complex(dtype):
-            return complex(draw.below(4) - 1, draw.below(4) - 1)
+            return complex(draw.pick((1, -1, 2, -2)), draw.pick((1, -1, 2)))
         return draw.below(4) + 1 if word == "positive" else draw.below(7) - 3
 
     def make(
@@ -239,8 +245,10 @@ class Build:
         word: str = "",
         fit: Callable[[Any], bool] = lambda t: True,
         laid_out: bool = False,
+        grad: bool = True,
     ) -> str:
-        """A live tensor one may compute with, or a new one; shape None: any."""
+        """A live tensor one may compute with, or a new one. shape None: any. grad: whether it may
+        require grad."""
         wanted = None if shape is None else tuple(shape)
 
         def fits(tensor: Any) -> bool:
@@ -249,6 +257,7 @@ class Build:
                 and self.dtype_name(tensor) in dtypes
                 and fit(tensor)
                 and (not laid_out or tensor.is_contiguous())
+                and (grad or not tensor.requires_grad)
                 and self.plain(tensor)
             )
 
@@ -259,7 +268,7 @@ class Build:
         weights = {d: w for d, w in self.dtypes.items() if d in dtypes}
         dtype = self.draw.weighted(weights) if weights else dtypes[0]
         shape = self.draw.pick(SHAPES) if shape is None else shape
-        return self.make(shape, dtype, self.draw.chance(60), word, laid_out)
+        return self.make(shape, dtype, grad and self.draw.chance(60), word, laid_out)
 
 
 def canonical(tensor: Any) -> bool:

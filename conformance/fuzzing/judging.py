@@ -16,7 +16,7 @@ from conformance.backends.protocol import Backend, NotExpressible, UnmappedError
 from conformance.backends.session import Unbound, run_program
 from conformance.cases.strategies import Choices
 from conformance.fuzzing.building import Build
-from conformance.fuzzing.running import Runner, is_raised, same
+from conformance.fuzzing.running import Runner, is_raised, unlike
 from conformance.fuzzing.steps import fill
 from conformance.fuzzing.text import program_of
 from conformance.oracles.traces import Difference, compare, unchanged_after_errors
@@ -27,12 +27,12 @@ from conformance.specs import OpSpec
 
 @dataclass(slots=True)
 class Played:
-    """suspect: whether the fast comparison saw anything; then `differences` decides."""
+    """suspect: what the fast comparison saw, "" for nothing; else `differences` decides."""
 
     steps: list[Step]
     kinds: Counter[str]
     raised: Counter[str]
-    suspect: bool
+    suspect: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Pair:
             try:
                 fill(build, 3 + draw.below(max(1, steps - 2)))
             except UnmappedError:  # of the reference: the last step shows it
-                match.suspect = True
+                match.suspect = "error"
         return Played(build.steps, build.kinds, Counter(build.raised), match.suspect)
 
     def make(self, draw: Choices, steps: int) -> Build:
@@ -119,7 +119,7 @@ class Pair:
             return Failure(program, len(program.steps), "error", text, "an answer", text[:60])
         if not found:
             return None
-        first = min(found, key=lambda d: (d.line, _rank(d.observable)))
+        first = min(found, key=lambda d: (d.line or len(program.text), _rank(d.observable)))
         step = next((s for s in program.steps if s.line == first.line), None)
         return Failure(
             program, first.line, first.observable, words(first.observed), words(first.expected),
@@ -153,38 +153,34 @@ class _Match:
     theirs: Runner
     caught: list[Any]
     pair: Pair
-    suspect: bool = False
+    suspect: str = ""
     rounded: bool = False
     before: dict[str, Any] = field(default_factory=dict)
 
     def step(self, step: Step, result: Any, bound: dict[str, object]) -> None:
         """Called after each step of the reference; the first that is unlike ends the repetition."""
-        if self.suspect:
-            return
+        if not self.suspect:
+            self.suspect = self._unlike(step, result, bound)
+
+    def _unlike(self, step: Step, result: Any, bound: dict[str, object]) -> str:
         if step.callee in self.pair.inexact or self.pair.inexact & _nested(step):
             self.rounded = True
         try:
             got = self.theirs.step(step)
             if is_raised(got) or is_raised(result):
                 if not (is_raised(got) and is_raised(result) and got.kind == result.kind):
-                    self.suspect = True
-                    return
+                    return "refusal"
             elif self.theirs.bind(step, got) != bound:
-                self.suspect = True
-                return
+                return "result"
         except (UnmappedError, NotExpressible, ProgramError, Unbound):
-            self.suspect = True
-            return
+            return "error"
         if any(self.theirs.verbs.warnings.kind(w.message) for w in self.caught):
-            self.suspect = True
-            return
+            return "warning"
         self.caught.clear()
-        seen = self.theirs.seen()
-        if not same(seen, self.ours.seen(), self.rounded):
-            self.suspect = True
-        elif is_raised(got) and seen != self.before:
-            self.suspect = True
-        self.before = seen
+        before, self.before = self.before, self.theirs.seen()
+        if is_raised(got) and self.before != before:
+            return "half done"
+        return unlike(self.before, self.ours.seen(), self.rounded)
 
 
 def _nested(step: Step) -> frozenset[str]:

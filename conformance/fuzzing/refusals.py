@@ -22,6 +22,7 @@ def of_table(build: Build) -> bool:
     if call.stage != "forward":
         return False
     given = tables.given_by(build, op, call, call.dtypes or dtypes_of(op))
+    build.held.clear()
     if given is None:
         return False
     return build.invoke("refused operation", tables.invocation(op, given), binds=False)

@@ -7,7 +7,6 @@ there is no difference; where they are not, the program runs again under `run_pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
@@ -74,23 +73,31 @@ class Runner(Session):
         return (facts, bits, None if grad is None else self._look(grad), group)
 
 
-def same(got: dict[str, Seen], want: dict[str, Seen], rounded: bool) -> bool:
-    """Whether nothing visible differs; rounded: whether values may, by two units in last place.
+def unlike(got: dict[str, Seen], want: dict[str, Seen], rounded: bool) -> str:
+    """What differs in anything visible, "" for nothing. rounded: values may, by two units in the
+    last place.
 
-    False does not mean that something is wrong: memory groups are numbered, versions counted
-    from the start, and bounds may be wider.
+    Something is not yet a difference: memory groups are numbered and versions counted from the
+    start here, and bounds may be wider.
     """
     if got.keys() != want.keys():
-        return False
-    return all(_same(got[name], seen, rounded) for name, seen in want.items())
+        return "variables"
+    for name, seen in want.items():
+        if found := _unlike(got[name], seen, rounded):
+            return found
+    return ""
 
 
-def _same(got: Seen, want: Seen, rounded: bool) -> bool:
-    if got[0] != want[0] or got[3] != want[3] or (got[2] is None) != (want[2] is None):
-        return False
+def _unlike(got: Seen, want: Seen, rounded: bool) -> str:
+    if got[0] != want[0]:
+        return "facts"
+    if got[3] != want[3]:
+        return "memory"
+    if (got[2] is None) != (want[2] is None):
+        return "gradient"
     if got[1] != want[1] and not (rounded and _near(got[1], want[1], got[0][0])):
-        return False
-    return want[2] is None or _same(got[2], want[2], rounded)
+        return "values"
+    return "" if want[2] is None else _unlike(got[2], want[2], rounded)
 
 
 def _near(got: bytes, want: bytes, dtype: str) -> bool:
@@ -100,15 +107,6 @@ def _near(got: bytes, want: bytes, dtype: str) -> bool:
     a, b = np.frombuffer(got, real), np.frombuffer(want, real)
     with np.errstate(all="ignore"):
         return bool((np.abs(a - b) <= 2 * np.spacing(np.minimum(np.abs(a), np.abs(b)))).all())
-
-
-def groups(seen: dict[str, Seen]) -> Iterator[tuple[str, int]]:
-    for name, one in seen.items():
-        path: str = name
-        at: Seen | None = one
-        while at is not None:
-            yield path, at[3]
-            path, at = f"{path}.grad", at[2]
 
 
 def is_raised(result: Any) -> bool:

@@ -90,6 +90,10 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
+def _renamed(call: Invoke, old: frozenset[str], new: str) -> Invoke:
+    return mapped(call, lambda v: Name(new) if isinstance(v, Name) and v.id in old else v)
+
+
 def _substituted(steps: list[Step], at: int) -> Iterator[list[Step]]:
     """Without a step, an operand (or any earlier result) standing for its result."""
     step = steps[at]
@@ -103,12 +107,7 @@ def _substituted(steps: list[Step], at: int) -> Iterator[list[Step]]:
         rest = []
         active = set(step.targets)
         for later in steps[at + 1 :]:
-            call = mapped(
-                later.call,
-                lambda v, a=frozenset(active): (
-                    Name(other) if isinstance(v, Name) and v.id in a else v
-                ),
-            )
+            call = _renamed(later.call, frozenset(active), other)
             rest.append(replace(later, call=call))
             active -= set(later.targets)
             if other in later.targets:

@@ -61,7 +61,8 @@ def _cotangent(build: Build, tensor: Any) -> dict[str, Any]:
         lambda t: tuple(t.shape) == shape and build.dtype_name(t) == dtype and build.plain(t)
     )
     if found and 0 not in shape and build.draw.chance(30):
-        return {"ct": name(found)}
+        # a copy: whether a gradient is the cotangent's own memory depends on how vjps are computed
+        return {"ct": Invoke("clone", (name(found),), {})}
     if 0 in shape or build.draw.chance(50):
         return {"ct": Invoke("ones", (list(shape),), {"dtype": dtype})}
     return {"ct": Invoke("tensor", (build.data(shape, dtype, "positive"),), {"dtype": dtype})}
@@ -129,12 +130,19 @@ def set_grad(build: Build) -> bool:
     tensor = build.value(found)
     value = build.a_tensor(
         lambda t: tuple(t.shape) == tuple(tensor.shape) and t.dtype == tensor.dtype
-        and t is not tensor
+        and not t.requires_grad and not _leads_to(t, tensor)
     )
     if value is None:
         return False
     call = Invoke("set_grad", (name(found), name(value)), {})
     return build.invoke("set .grad", call, binds=False)
+
+
+def _leads_to(value: Any, tensor: Any) -> bool:
+    """Whether a tensor is the value, its gradient, the gradient of that, …"""
+    while value is not None and value is not tensor:
+        value = value.grad if value.is_leaf else None
+    return value is tensor
 
 
 def retain_grad(build: Build) -> bool:
@@ -147,12 +155,17 @@ def retain_grad(build: Build) -> bool:
 def requires_grad_(build: Build) -> bool:
     rare = build.draw.chance(10)
     found = build.a_tensor(
-        lambda t: rare or (t.is_leaf and t._base is None and (is_floating(build.dtype_name(t))
-                                          or is_complex(build.dtype_name(t))))
+        lambda t: (rare and (t.requires_grad or not is_floating(build.dtype_name(t)))) or (
+            t.is_leaf and t._base is None
+            and (is_floating(build.dtype_name(t)) or is_complex(build.dtype_name(t)))
+        )
     )  # fmt: skip
     if found is None:
         return False
     flag = () if build.draw.chance(70) else (False,)
+    tensor = build.value(found)
+    if flag and build.tensors(lambda t: t._base is tensor):
+        return False  # what becomes of the history of its views is not documented
     call = Invoke("requires_grad_", (name(found), *flag), {})
     return build.invoke("requires_grad_", call, binds=False)
 
@@ -201,7 +214,7 @@ def from_numpy(build: Build) -> bool:
 
 def np_write(build: Build) -> bool:
     found = [n for n in build.arrays() if build.value(n).size and build.value(n).flags.writeable]
-    if not found:
+    if not found or not build.unseen:
         return False
     call = Invoke(
         "np_setitem",

@@ -10,6 +10,10 @@ from conformance.program import Invoke, Name, Program, Step
 from conformance.render import number
 
 
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 def text_of(value: Any) -> str:
     if isinstance(value, Name):
         return value.id

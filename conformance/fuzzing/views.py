@@ -352,6 +352,8 @@ def index_of(build: Build, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]
             parts.append(Invoke("ellipsis", (), {}))
             left += shape[place:]
             break
+    if 0 in left and any(isinstance(p, Invoke) and p.callee == "tensor" for p in parts):
+        return None
     return (tuple(parts) if len(parts) > 1 else parts[0]), tuple(left)
 
 
@@ -393,13 +395,15 @@ def setitem(build: Build) -> bool:
 
 def data(build: Build) -> bool:
     found = build.a_tensor()
+    if not build.unseen:
+        return False
     return found is not None and build.invoke("data", Invoke("data", (name(found),), {}))
 
 
 def write_data(build: Build) -> bool:
     """A write that the graph does not notice."""
     found = build.a_tensor(lambda t: single(t) and build.plain(t))
-    if found is None:
+    if found is None or not build.unseen:
         return False
     dtype = build.dtype_name(build.value(found))
     value = build.number(dtype, "positive")
