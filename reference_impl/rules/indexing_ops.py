@@ -304,6 +304,8 @@ def masked_select(self, mask):
 def spread(ct, like, mask):
     """Zeros with the elements of `ct` where the mask, broadcast with `like`, is true."""
     shape = broadcast_shapes(like.shape, mask.shape)
+    if not shape:
+        return zeros(1, dtype=ct.dtype).index_put((mask.reshape(1),), ct).reshape(())
     empty = zeros_like(like.expand(shape), dtype=ct.dtype)
     return empty.index_put((mask.expand(shape),), ct)
 
