@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from conformance.accuracy.formats import FORMATS, is_complex
-from conformance.backends.session import Session
+from conformance.backends.session import Session, Verbs
 from conformance.observation import Raised
 from conformance.program import Invoke, Step
 
@@ -23,6 +23,10 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 class Runner(Session):
     """A session without observations after each step."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        super().__init__(verbs)
+        self._first: dict[str, int] = {}  # version of a variable when it was bound
 
     def guarded(self, guards: tuple[str, ...]) -> AbstractContextManager[Any]:
         if not guards:
@@ -37,6 +41,8 @@ class Runner(Session):
         return self._call(call)
 
     def bind(self, step: Step, result: Any) -> dict[str, object]:
+        for name in step.targets:
+            self._first.pop(name, None)
         return self._bind(step, result)
 
     def step(self, step: Step) -> Any:
@@ -45,7 +51,12 @@ class Runner(Session):
 
     def seen(self) -> dict[str, Seen]:
         """Variable -> its facts, the bytes of its values, and its gradient's, and its memory."""
-        return {name: self._look(value) for name, value in self._arrays()}
+        return {name: (self._moved(name, value), *self._look(value)) for name, value in self._arrays()}
+
+    def _moved(self, name: str, value: Any) -> int:
+        """How far the version counter moved since the name was bound."""
+        version = 0 if isinstance(value, np.ndarray) else value._version
+        return version - self._first.setdefault(name, version)
 
     def _look(self, value: Any) -> Seen:
         verbs: Any = self.verbs
@@ -67,7 +78,6 @@ class Runner(Session):
             value.requires_grad,
             leaf,
             node is not None,
-            value._version,
         )
         bits = backend.to_array(value).tobytes()
         return (facts, bits, None if grad is None else self._look(grad), group)
@@ -77,13 +87,14 @@ def unlike(got: dict[str, Seen], want: dict[str, Seen], rounded: bool) -> str:
     """What differs in anything visible, "" for nothing. rounded: values may, by two units in the
     last place.
 
-    Something is not yet a difference: memory groups are numbered and versions counted from the
-    start here, and bounds may be wider.
+    Something is not yet a difference: memory groups are numbered here, and bounds may be wider.
     """
     if got.keys() != want.keys():
         return "variables"
     for name, seen in want.items():
-        if found := _unlike(got[name], seen, rounded):
+        if got[name][0] != seen[0]:
+            return "version"
+        if found := _unlike(got[name][1:], seen[1:], rounded):
             return found
     return ""
 

@@ -52,7 +52,12 @@ def _differentiable(build: Build) -> str | None:
     return build.a_tensor(lambda t: t.requires_grad and (rare or not t.is_leaf))
 
 
-def _cotangent(build: Build, tensor: Any) -> dict[str, Any]:
+def _cotangent(build: Build, tensor: Any, graph: bool) -> dict[str, Any]:
+    """graph: whether the gradient is recorded. Then the cotangent requires grad: whether a gradient
+    that depends on nothing does, is not documented."""
+    if graph and tensor.numel():
+        data = build.data(tuple(tensor.shape), build.dtype_name(tensor), "positive")
+        return {"ct": Invoke("leaf", (data,), {"dtype": build.dtype_name(tensor)})}
     if tensor.numel() == 1 and build.draw.chance(70):
         return {}
     shape = tuple(tensor.shape)
@@ -87,7 +92,8 @@ def backward(build: Build) -> bool:
     found = _differentiable(build)
     if found is None:
         return False
-    given = {**_cotangent(build, build.value(found)), **_kept(build, 12)}
+    kept = _kept(build, 12)
+    given = {**_cotangent(build, build.value(found), "create_graph" in kept), **kept}
     _count(build, given)
     return build.invoke("backward", Invoke("backward", (name(found),), given), binds=False)
 
@@ -96,12 +102,14 @@ def grad(build: Build) -> bool:
     found = _differentiable(build)
     if found is None:
         return False
-    xs = build.tensors(lambda t: t.requires_grad)
+    # a gradient of the output itself is the cotangent: whose memory others share or do not
+    xs = build.tensors(lambda t: t.requires_grad and t is not build.value(found)) or [found]
     wanted: Any = name(build.draw.pick(xs))
     if build.draw.chance(35):
         names = {build.draw.pick(xs) for _ in range(2)}
         wanted = [name(x) for x in sorted(names)]
-    given = {**_cotangent(build, build.value(found)), **_kept(build, 40)}
+    kept = _kept(build, 40)
+    given = {**_cotangent(build, build.value(found), "create_graph" in kept), **kept}
     if build.draw.chance(80):
         given["allow_unused"] = True
     _count(build, given)

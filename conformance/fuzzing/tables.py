@@ -42,11 +42,17 @@ LAID_OUT = frozenset(("einsum", "take_along_dim"))
 # What torch makes of several operations is a view of one of them; within no_grad that is a view
 # that may not be written (a finding).
 DIVISIONS = frozenset(("div", "div.Tensor_mode", "floor_divide", "remainder", "fmod"))
+SATURATING = frozenset(("tanh", "erf", "sigmoid"))
 # Strides of the result, and whether anything is saved, depend on how it is computed.
 LOOSE = frozenset(("...ij,...jk->...ik", "ii", "ij->"))
 COMPOSITE = frozenset(("linear", "matmul", "einsum"))
 # Sums of products: which zero an imaginary part is depends on the order of the terms.
 PRODUCTS = words("matmul mm mv bmm dot outer einsum linear conv2d prod")
+
+
+def _unsaturated(build: Build, tensor: Any) -> bool:
+    """Where 1 minus the result does not cancel."""
+    return bool((build.numbers(tensor).astype(np.float64) < 1.2).all())
 
 
 def _any(build: Build, tensor: Any) -> bool:
@@ -119,7 +125,7 @@ def _elementwise(build: Build, op: OpSpec) -> dict[str, Any] | None:
     count = OPERANDS[op.shapes]
     arguments = op.parsed.tensors[:count]
     given: dict[str, Any] = {}
-    fit = zeros_alike if op.name in ORDERED else _any
+    fit = zeros_alike if op.name in ORDERED else _unsaturated if op.name in SATURATING else _any
     shape: tuple[int, ...] | None = None
     dtype = ""
     for argument in arguments:
@@ -136,8 +142,9 @@ def _elementwise(build: Build, op: OpSpec) -> dict[str, Any] | None:
                 given[argument.name] = 2
             continue
         near = shape
+        alike = op.name == "clamp.Tensor" and shape is not None  # bounds of other shapes: a finding
         found = build.operand(
-            None, allowed, "",
+            shape if alike else None, allowed, "",
             lambda t, s=near: (s is None or broadcasts(tuple(t.shape), s)) and fit(build, t),
             grad=_grad(op, argument.name),
         )
@@ -225,7 +232,8 @@ def given_by(
             found = []
             for shape in shapes if many else (shapes,):
                 allowed = (own,) if own else (dtype,) if dtype else dtypes
-                found.append(build.operand(shape, allowed, word, lambda t: fit(build, t), laid_out,
+                found.append(build.operand(shape, allowed, word, lambda t: fit(build, t),
+                                           laid_out or argument.name in op.parsed.mutates,
                                            _grad(op, argument.name)))
                 build.held.append(found[-1])
                 if not own:
