@@ -188,7 +188,7 @@ def sizes_of(size):
         size = size[0]
     for n in size:
         if not isinstance(n, (int, np.integer, Tensor)):
-            raise ArgumentType("size must be tuple of ints, but found element of type "
+            raise ArgumentType("argument 'size' (position 1) must be tuple of ints, not "
                                f"{type(n).__name__}")
     size = tuple(int(n) for n in size)
     for n in size:

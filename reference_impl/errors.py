@@ -86,7 +86,7 @@ ArgumentType = _kind("ArgumentType", "argument", TypeError,
 Argument = _kind("Argument", "argument", RuntimeError, "an argument of a wrong value")
 ArgumentValue = _kind("ArgumentValue", "argument", ValueError, "an argument of a wrong value")
 IndexType = _kind("IndexType", "argument", IndexError, "an index of a type that cannot index")
-InferenceMisuse = _kind("InferenceMisuse", "inference_tensor", RuntimeError,
+InferenceMisuse = _kind("InferenceMisuse", "argument", RuntimeError,
                         "a tensor of inference mode used where autograd needs an ordinary one")
 UnsupportedDevice = _kind("UnsupportedDevice", "device_unsupported", RuntimeError,
                           "only the cpu exists here")
