@@ -1,7 +1,9 @@
 """The formulas by which a library computes, where they lead elsewhere than the norm's.
 
-A formula says what is computed, step by step; `conformance.oracles.steps` does the steps. It is
-what a library's source says: read, not tried out. Keys: library, operation, what is compared.
+A formula says what is computed, step by step; `conformance.oracles.steps` does the steps. Most
+are read in the library's source. Where the source ends at a compiler (XLA's power of a subnormal
+base, its atan2, expm1, sinh, cosh, maximum), they were inferred from compiled code or from what
+is seen, and say so no better than the cases that agree with them. Keys: library, operation, what is compared.
 """
 
 from __future__ import annotations
