@@ -54,6 +54,9 @@ class Build:
         # whether memory is written behind the graph's back: then operations are left out whose
         # derivative may be computed from operands or from the result
         self.unseen = draw.chance(30)
+        # whether gradients are differentiated again: then operations are left out for which it is
+        # not written down what the graph of the gradient keeps
+        self.second = draw.chance(50)
         # a rounding of a narrow dtype would be a large error in a wider one
         self.dtypes = {draw.pick(("float32", "float64")): 1} if smooth else DTYPES
         self.api = session.verbs.api  # type: ignore[attr-defined]

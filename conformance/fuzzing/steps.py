@@ -57,7 +57,8 @@ def _cotangent(build: Build, tensor: Any, graph: bool) -> dict[str, Any]:
     that depends on nothing does, is not documented."""
     if graph and tensor.numel():
         data = build.data(tuple(tensor.shape), build.dtype_name(tensor), "positive")
-        return {"ct": Invoke("leaf", (data,), {"dtype": build.dtype_name(tensor)})}
+        made = Invoke("leaf", (data,), {"dtype": build.dtype_name(tensor)})
+        return {"ct": Invoke("clone", (made,), {})}
     if tensor.numel() == 1 and build.draw.chance(70):
         return {}
     shape = tuple(tensor.shape)
@@ -73,12 +74,12 @@ def _cotangent(build: Build, tensor: Any, graph: bool) -> dict[str, Any]:
     return {"ct": Invoke("tensor", (build.data(shape, dtype, "positive"),), {"dtype": dtype})}
 
 
-def _kept(build: Build, graph: int) -> dict[str, Any]:
+def _kept(build: Build, tensor: Any, graph: int) -> dict[str, Any]:
     draw = build.draw
     given: dict[str, Any] = {}
     if draw.chance(40):
         given["retain_graph"] = draw.chance(90)
-    if draw.chance(graph):
+    if build.second and tensor.numel() and draw.chance(graph):
         given["create_graph"] = True
     return given
 
@@ -92,7 +93,7 @@ def backward(build: Build) -> bool:
     found = _differentiable(build)
     if found is None:
         return False
-    kept = _kept(build, 12)
+    kept = _kept(build, build.value(found), 20)
     given = {**_cotangent(build, build.value(found), "create_graph" in kept), **kept}
     _count(build, given)
     return build.invoke("backward", Invoke("backward", (name(found),), given), binds=False)
@@ -108,7 +109,7 @@ def grad(build: Build) -> bool:
     if build.draw.chance(35):
         names = {build.draw.pick(xs) for _ in range(2)}
         wanted = [name(x) for x in sorted(names)]
-    kept = _kept(build, 40)
+    kept = _kept(build, build.value(found), 60)
     given = {**_cotangent(build, build.value(found), "create_graph" in kept), **kept}
     if build.draw.chance(80):
         given["allow_unused"] = True

@@ -19,7 +19,7 @@ from conformance.specs import Call, OpSpec
 # Positive in, positive out, with positive derivatives: no rounding of these is ever magnified.
 SMOOTH = words(
     "add mul exp exp2 expm1 log1p sqrt sigmoid softplus sinh tanh atan erf hypot square sum mean "
-    "cumsum prod matmul mm mv bmm dot outer einsum cat stack linear logsumexp gather "
+    "cumsum prod matmul mm mv bmm dot outer einsum cat stack logsumexp gather "
     "index_select take index clone silu gelu leaky_relu relu pow.Tensor_Scalar"
 )
 # On small multiples of a half these give results that are exact in every format.
@@ -28,23 +28,25 @@ EXACT = words(
     "bitwise_xor bitwise_left_shift bitwise_right_shift eq ne lt le gt ge logical_and logical_or "
     "logical_xor logical_not neg abs sign floor ceil trunc round square gather take_along_dim "
     "index_select take index masked_select masked_fill masked_fill.Tensor scatter_add scatter "
-    "index_add index_put cat stack matmul mm mv bmm dot outer einsum linear conv2d max_pool2d "
+    "index_add index_put cat stack matmul mm mv bmm dot outer einsum conv2d max_pool2d "
     "sum mean prod cumsum amax amin max.dim min.dim argmax argmin all any maximum "
     "minimum clamp clamp.Tensor where clone mse_loss"
 )
 
+# Those of which the graph of a gradient keeps what anyone would say: their operands.
+SECOND = words("add sub mul neg sum cumsum mm mv bmm dot outer cat stack index_select exp clone")
 # Which zero is larger, and in which order the dimensions of a product lie, no norm says.
 ORDERED = words(
     "amax amin max.dim min.dim argmax argmin maximum minimum clamp clamp.Tensor max_pool2d"
 )
 # take_along_dim: without a dimension torch refuses what view(-1) refuses (a finding)
-LAID_OUT = frozenset(("einsum", "take_along_dim"))
+LAID_OUT = frozenset(("einsum", "take_along_dim", "take"))
 # What torch makes of several operations is a view of one of them; within no_grad that is a view
 # that may not be written (a finding).
 DIVISIONS = frozenset(("div", "div.Tensor_mode", "floor_divide", "remainder", "fmod"))
 SATURATING = frozenset(("tanh", "erf", "sigmoid"))
-# Strides of the result, and whether anything is saved, depend on how it is computed.
-LOOSE = frozenset(("...ij,...jk->...ik", "ii", "ij->"))
+# Strides of the result, the sign of a zero and what is saved depend on how it is computed.
+LOOSE = frozenset(("...ij,...jk->...ik", "i,j->ij", "ii", "ij->"))
 COMPOSITE = frozenset(("linear", "matmul", "einsum"))
 # Sums of products: which zero an imaginary part is depends on the order of the terms.
 PRODUCTS = words("matmul mm mv bmm dot outer einsum linear conv2d prod")
@@ -67,16 +69,22 @@ def zeros_alike(build: Build, tensor: Any) -> bool:
 
 def operation(build: Build) -> bool:
     """One operation of the tables; whether a step was made."""
-    return apply(build, build.ops[build.draw.pick(_listed(build, build.smooth))])
+    return apply(build, build.ops[build.draw.pick(_listed(build))])
 
 
-_LISTS: dict[tuple[int, bool], list[str]] = {}
+_LISTS: dict[tuple[int, bool, bool], list[str]] = {}
 
 
-def _listed(build: Build, smooth: bool) -> list[str]:
-    key = id(build.ops), smooth
+def _listed(build: Build) -> list[str]:
+    """The operations that the program may have."""
+    key = id(build.ops), build.smooth, build.second
     if key not in _LISTS:
-        _LISTS[key] = [n for n in build.ops if n in (SMOOTH if smooth else EXACT)]
+        names = SMOOTH if build.smooth else EXACT
+        _LISTS[key] = [
+            name
+            for name, op in build.ops.items()
+            if name in names and not (build.second and "vjp" in op.bound and name not in SECOND)
+        ]
     return _LISTS[key]
 
 
