@@ -423,7 +423,7 @@ def retain_grad(self):
     """Let backward fill `.grad` although this is no leaf. Raises GradRequired."""
     if not self.requires_grad:
         raise GradRequired("can't retain_grad on Tensor that has requires_grad=False")
-    if self.is_leaf or self._retains:
+    if self._node is None or self._retains:      # not is_leaf: a forbidden view refuses to say
         return
     self._retains = True
     node, nr = gradient_edge(self)
