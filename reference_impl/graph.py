@@ -263,6 +263,9 @@ class Saved:
         if t is PACKED:
             t = self._unpacked()
         elif t._counter.value != self.version:
+            if t._view is not None and not self.is_result:
+                from reference_impl.viewing import refresh
+                refresh(t)           # a forbidden view says so first
             raise self._modified(t, owner)
         elif self.leaf_grad and not self.is_result:
             return t
