@@ -302,6 +302,13 @@ def not_refused(p: Prediction) -> str:
 
 
 @rule
+def nothing_reduced(p: Prediction) -> Any:
+    """The shape of the result is the input's."""
+    shape = next(operand.data.shape for _, operand in p.sample.case.operands())
+    return shape if p.comparison.what == "y" else p.norm
+
+
+@rule
 def half_done(p: Prediction) -> bool:
     """A write that is refused has already written what came before the wrong index."""
     return False
@@ -317,13 +324,14 @@ def _raises(kind: str) -> None:
 
 for _kind in (
     "shape_mismatch", "index_out_of_range", "dim_out_of_range", "view_impossible", "argument",
-    "dtype_unsupported",
+    "dtype_unsupported", "cotangent_mismatch",
 ):  # fmt: skip
     _raises(_kind)
 
 # What may be said of a fact; all other rules speak of numbers only.
 OF_FACTS = frozenset(
-    name for name in RULES if name in ("as_norm", "not_refused", "half_done", "first_dtype", "int32_result")
+    name for name in RULES if name in ("as_norm", "not_refused", "half_done", "first_dtype", "int32_result",
+                                       "nothing_reduced", "sums_in_int64", "view_of_operand")
     or name.startswith("raises_")
 )  # fmt: skip
 

@@ -129,3 +129,30 @@ def times_complex_alpha(p: Prediction) -> np.ndarray:
 def plain_zero(p: Prediction) -> np.ndarray:
     """A zero without sign, although the result could be represented."""
     return np.zeros(p.norm.shape, p.norm.dtype)
+
+
+def _summed_labels(p: Prediction) -> str | None:
+    """einsum: the labels over which its only operand is summed; None for several operands."""
+    labels, _, out = p.sample.case.args["equation"].partition("->")
+    if "," in labels:
+        return None
+    if "->" not in p.sample.case.args["equation"]:
+        out = "".join(c for c in labels if labels.count(c) == 1)
+    return "".join(sorted(set(labels) - set(out)))
+
+
+@rule
+def view_of_operand(p: Prediction) -> str:
+    """einsum of one operand: without a sum, a permutation or diagonal of its own memory."""
+    return "tensors.0" if _summed_labels(p) == "" else p.norm
+
+
+@rule
+def sums_in_int64(p: Prediction) -> Any:
+    """einsum of one operand of integers: the sum is that of torch.sum, which is int64."""
+    x = p.sample.case.args["tensors"][0].data
+    if x.dtype.kind not in "iu" or not _summed_labels(p) or not p.comparison.what.startswith("y"):
+        return p.norm
+    if p.comparison.is_fact:
+        return "int64"
+    return np.einsum(p.sample.case.args["equation"], x.astype(np.int64))
