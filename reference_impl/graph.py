@@ -215,6 +215,8 @@ class Saved:
         # a copy of the handle, not `t`: t may be given another history by an in-place write, and
         # a result that its own node kept would be a reference cycle
         self.tensor = t if t._leaf_grad and not is_result else shallow(t)
+        if self.tensor is not t and not is_result:
+            self.tensor._view = t._view      # some views may not be written at all
         self.version, self.is_result = t._counter.value, is_result
         self.node, self.nr = edge if edge else (None, t._nr)
         self.leaf_grad, self.dtype = t._leaf_grad, t.dtype
@@ -263,9 +265,9 @@ class Saved:
         if t is PACKED:
             t = self._unpacked()
         elif t._counter.value != self.version:
-            if t._view is not None and not self.is_result:
-                from reference_impl.viewing import refresh
-                refresh(t)           # a forbidden view says so first
+            if t._view is not None and t._view.base.requires_grad:
+                from reference_impl.inplace import check_view
+                check_view(t, "its base or another view of its base has been modified inplace")
             raise self._modified(t, owner)
         elif self.leaf_grad and not self.is_result:
             return t
