@@ -224,7 +224,7 @@ Tensor.requires_grad = property(Tensor.requires_grad.fget, _set_requires_grad)
 
 @member
 def requires_grad_(self, requires_grad=True):
-    if not self.is_leaf:
+    if self._node is not None:       # not is_leaf: a forbidden view refuses to say
         if not requires_grad:
             raise NotLeaf("you can only change requires_grad flags of leaf variables. If you want "
                           "to use a computed variable in a subgraph that doesn't require "
