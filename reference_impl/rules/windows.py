@@ -9,6 +9,7 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl.errors import Argument, NotImplementedFor, ShapeMismatch, shape_text
+from reference_impl.graph import Unsaved
 from reference_impl.rule import rule
 from reference_impl.rules.linalg import same_dtype
 from reference_impl.rules.nn import only_floats
@@ -140,8 +141,10 @@ def _conv2d_vjp(ct, ins, y, stride, padding, dilation, groups):
     w = weight.reshape(groups, kernels // groups, inner)
     cols = w.transpose(-2, -1).conj() @ g
     of_x = fold(cols.reshape(n, shape[1], *at.shape), at, shape).reshape(x.shape)
-    seen = unfold(x.reshape(shape), at).reshape(n, groups, inner, outputs)
-    of_w = (g @ seen.transpose(-2, -1).conj()).sum(0).reshape(weight.shape)
+    of_w = None
+    if not isinstance(x, Unsaved):
+        seen = unfold(x.reshape(shape), at).reshape(n, groups, inner, outputs)
+        of_w = (g @ seen.transpose(-2, -1).conj()).sum(0).reshape(weight.shape)
     of_b = None if bias is None else g.reshape(n, kernels, outputs).sum([0, 2])
     return [of_x, of_w, of_b]
 
