@@ -425,8 +425,8 @@ def retain_grad(self):
         raise GradRequired("can't retain_grad on Tensor that has requires_grad=False")
     if self._node is None or self._retains:      # not is_leaf: a forbidden view refuses to say
         return
+    node, nr = gradient_edge(self)       # a forbidden view is refused here
     self._retains = True
-    node, nr = gradient_edge(self)
     node.retained = node.retained or {}
     node.retained[nr] = weakref.ref(self)
 
