@@ -140,11 +140,11 @@ def _conv2d_vjp(ct, ins, y, stride, padding, dilation, groups):
     g = ct.reshape(n, groups, kernels // groups, outputs)
     w = weight.reshape(groups, kernels // groups, inner)
     cols = w.transpose(-2, -1).conj() @ g
-    of_x = fold(cols.reshape(n, shape[1], *at.shape), at, shape).reshape(x.shape)
+    of_x = fold(cols.reshape(n, shape[1], *at.shape), at, shape).reshape(x.shape).clone()
     of_w = None
     if not isinstance(x, Unsaved):
         seen = unfold(x.reshape(shape), at).reshape(n, groups, inner, outputs)
-        of_w = (g @ seen.transpose(-2, -1).conj()).sum(0).reshape(weight.shape)
+        of_w = (g @ seen.transpose(-2, -1).conj()).sum(0).reshape(weight.shape).clone()
     of_b = None if bias is None else g.reshape(n, kernels, outputs).sum([0, 2])
     return [of_x, of_w, of_b]
 
