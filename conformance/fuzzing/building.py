@@ -99,6 +99,13 @@ class Build:
         with np.errstate(all="ignore"):
             return tensor.detach().numpy(force=True)
 
+    def orphan(self, tensor: Any) -> bool:
+        """A view that requires grad as its base does, and has no history to lead there: what a
+        graph keeps that leads nowhere is not written down."""
+        if tensor._base is None or not tensor.requires_grad:
+            return False
+        return self.backend._node_name(tensor) is None
+
     def overlap(self, one: Any, other: Any) -> bool:
         """Whether their storages have a byte in common."""
         low, high = self.backend.extent(one)[:2]
@@ -232,7 +239,7 @@ class Build:
         else:
             layout = "contiguous" if laid_out else self.draw.weighted(LAYOUTS)
             data = self.data(shape, dtype, word)
-            if not applies(layout, shape):
+            if not applies(layout, shape) or (1 in shape and layout != "offset"):
                 layout = "contiguous"
             if layout == "expanded":
                 data = [data[0]] * shape[0]
@@ -261,6 +268,7 @@ class Build:
                 and fit(tensor)
                 and (not laid_out or tensor.is_contiguous())
                 and (grad or not tensor.requires_grad)
+                and not self.orphan(tensor)
                 and self.plain(tensor)
             )
 
@@ -275,9 +283,12 @@ class Build:
 
 
 def canonical(tensor: Any) -> bool:
-    """Not one of those without elements whose strides no norm determines."""
+    """Not one of those without elements, or of one element per row, whose strides no norm
+    determines."""
     shape = tuple(tensor.shape)
-    return 0 not in shape or tuple(tensor.stride()) == contiguous_strides(shape)
+    if 0 in shape or (1 in shape and tensor.is_contiguous()):
+        return tuple(tensor.stride()) == contiguous_strides(shape)
+    return True
 
 
 _TUPLES = frozenset({"shape_of"})  # verbs whose result is a tuple that stays one

@@ -19,7 +19,7 @@ def of_table(build: Build) -> bool:
     names = _with_errors(build)
     op = build.ops[build.draw.pick(names)]
     call = build.draw.pick(op.errors)
-    if call.stage != "forward":
+    if call.stage != "forward" or tables.known(op, "error") & set(call.points):
         return False
     given = tables.given_by(build, op, call, call.dtypes or dtypes_of(op))
     build.held.clear()

@@ -68,8 +68,8 @@ def _cotangent(build: Build, tensor: Any, graph: bool) -> dict[str, Any]:
     )
     if found and 0 not in shape and build.draw.chance(30):
         # a copy: whether a gradient is the cotangent's own memory depends on how vjps are computed
-        return {"ct": Invoke("clone", (name(found),), {})}
-    if 0 in shape or build.draw.chance(50):
+        return {"ct": Invoke("clone", (Invoke("detach", (name(found),), {}),), {})}
+    if 0 in shape or (build.draw.chance(50) and not is_complex(dtype)):
         return {"ct": Invoke("ones", (list(shape),), {"dtype": dtype})}
     return {"ct": Invoke("tensor", (build.data(shape, dtype, "positive"),), {"dtype": dtype})}
 
@@ -107,7 +107,8 @@ def grad(build: Build) -> bool:
     xs = build.tensors(lambda t: t.requires_grad and t is not build.value(found)) or [found]
     wanted: Any = name(build.draw.pick(xs))
     if build.draw.chance(35):
-        names = {build.draw.pick(xs) for _ in range(2)}
+        leaves = build.tensors(lambda t: t.requires_grad and t.is_leaf) or xs
+        names = {build.draw.pick(leaves) for _ in range(2)}
         wanted = [name(x) for x in sorted(names)]
     kept = _kept(build, build.value(found), 60)
     given = {**_cotangent(build, build.value(found), "create_graph" in kept), **kept}
@@ -173,8 +174,10 @@ def requires_grad_(build: Build) -> bool:
         return False
     flag = () if build.draw.chance(70) else (False,)
     tensor = build.value(found)
-    if flag and build.tensors(lambda t: t._base is tensor):
+    if build.tensors(lambda t: t._base is tensor):
         return False  # what becomes of the history of its views is not documented
+    if (flag or build.second) and build.tensors(lambda t: t.requires_grad and t is not tensor):
+        return False  # a graph may lead to it
     call = Invoke("requires_grad_", (name(found), *flag), {})
     return build.invoke("requires_grad_", call, binds=False)
 

@@ -99,11 +99,13 @@ def _narrow(build: Build, shape: tuple[int, ...], dim: int) -> dict[str, Any] | 
 
 def _slicing(build: Build, shape: tuple[int, ...], dim: int) -> dict[str, Any] | None:
     draw = build.draw
+    if shape[dim] > 2 and draw.chance(30):
+        return {"dim": dim, "start": None, "end": None, "step": 2}
     return {
         "dim": dim,
         "start": draw.pick((None, 0, 1, -1)),
         "end": draw.pick((None, 1, 2, -1, 9)),
-        "step": draw.pick((1, 1, 2)),
+        "step": 1,
     }
 
 
@@ -123,7 +125,7 @@ def _unfold(build: Build, shape: tuple[int, ...], dim: int) -> dict[str, Any] | 
     if not shape[dim]:
         return None
     size = 1 + build.draw.below(shape[dim])
-    return {"dimension": dim, "size": size, "step": 1 + build.draw.below(2)}
+    return {"dimension": dim, "size": size, "step": 1 + build.draw.below(2 if shape[dim] > 2 else 1)}
 
 
 def _unflatten(build: Build, shape: tuple[int, ...], dim: int) -> dict[str, Any] | None:
@@ -212,9 +214,18 @@ def single(tensor: Any) -> bool:
 def _target(build: Build) -> str | None:
     """A tensor to write to: mostly one that takes the write."""
     refused = build.draw.chance(8)
-    return build.a_tensor(
-        lambda t: build.plain(t) and single(t) and (refused or not (t.requires_grad and t.is_leaf))
-    )
+    live = [build.value(n) for n in build.tensors()]
+
+    def takes(tensor: Any) -> bool:
+        """Not a view of what nobody holds: whether a gradient is one depends on how it is made."""
+        return (
+            single(tensor)
+            and (refused or not (tensor.requires_grad and tensor.is_leaf))
+            and (tensor._base is None or any(tensor._base is t for t in live))
+            and build.plain(tensor)
+        )
+
+    return build.a_tensor(takes)
 
 
 def _fits(build: Build, tensor: Any, source: Any) -> bool:
@@ -334,7 +345,7 @@ def index_of(build: Build, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]
             stop = start + draw.below(size - start + 1)
             parts.append(Invoke("slice", (start, stop), {}))
             left.append(stop - start)
-        elif kind == 2:
+        elif kind == 2 and size > 2:  # strides of a single element are nobody's promise
             parts.append(Invoke("slice", (None, None, 2), {}))
             left.append((size + 1) // 2)
         elif kind == 3:
@@ -358,7 +369,7 @@ def index_of(build: Build, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...]
 
 
 def getitem(build: Build) -> bool:
-    found = build.a_tensor()
+    found = build.a_tensor(lambda t: not build.orphan(t))
     if found is None:
         return False
     made = index_of(build, tuple(build.value(found).shape))
