@@ -336,6 +336,15 @@ def test_a_crash_is_survived_shrunk_and_written(tmp_path):
     assert len(data["program"]) <= 3
 
 
+def test_a_library_without_torchs_surface_is_refused_in_one_line(capsys):
+    pytest.importorskip("jax")
+    from conformance.cli import status_of
+
+    assert status_of(["fuzz", "--backend", "jax", "--programs", "1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("conformance: jax: random programs write in place")
+
+
 def test_bad_input_is_one_line(capsys, tmp_path):
     from conformance.cli import status_of
 

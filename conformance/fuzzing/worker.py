@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from conformance.backends.eager import EagerBackend
+from conformance.backends.protocol import BackendBroken, BackendUnavailable, UnknownBackend
 from conformance.backends.registry import open_backend
 from conformance.cases.strategies import Seeded
 from conformance.engine.process import THREADS
@@ -68,8 +71,21 @@ class Task:
 
 
 def pair_of(backend: str) -> Pair:
-    """Raises what `open_backend` raises."""
-    return Pair(open_backend("reference"), open_backend(backend), load_specs().ops)
+    """Raises what `open_backend` raises, and BackendUnavailable for a library without torch's
+    surface: programs write in place, set flags and read `.grad`."""
+    library = open_backend(backend)
+    if not isinstance(library, EagerBackend):
+        raise BackendUnavailable(
+            "random programs write in place, and so need a library with torch's surface"
+        )
+    return Pair(open_backend("reference"), library, load_specs().ops)
+
+
+def said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, (BackendBroken, BackendUnavailable, UnknownBackend)):
+        return text
+    return f"{type(error).__name__}: {text}"
 
 
 def work(task: Task, progress: Any, replies: Connection) -> None:
@@ -78,10 +94,18 @@ def work(task: Task, progress: Any, replies: Connection) -> None:
     try:
         pair = pair_of(task.backend)
     except Exception as error:  # noqa: BLE001 - whatever a library does when it is imported
-        replies.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        replies.send(said(error))
         return
     replies.send("")
-    tally, said, cpu = Tally(), time.monotonic(), time.process_time()
+    try:
+        _run(pair, task, progress, replies)
+    except Exception as error:  # noqa: BLE001 - ours, not the library's: said with its place
+        traceback.print_exc()
+        replies.send(f"program {progress.value} of seed {task.seed}: {said(error)}")
+
+
+def _run(pair: Pair, task: Task, progress: Any, replies: Connection) -> None:
+    tally, told, cpu = Tally(), time.monotonic(), time.process_time()
     shrunk: Counter[str] = Counter()
     number = task.first
     while (task.stop is None or number < task.stop) and (
@@ -95,11 +119,11 @@ def work(task: Task, progress: Any, replies: Connection) -> None:
             replies.send(Found(number, shortest(pair, *failing)))
             cpu += time.process_time() - before  # the account is of running programs
         number += 1
-        if time.monotonic() - said > REPORT_S:
+        if time.monotonic() - told > REPORT_S:
             now = time.process_time()
             tally.cpu_s, cpu = now - cpu, now
             replies.send(tally)
-            tally, said = Tally(), time.monotonic()
+            tally, told = Tally(), time.monotonic()
     tally.cpu_s = time.process_time() - cpu
     replies.send(tally)
     replies.send(None)
@@ -145,7 +169,7 @@ def answer(backend: str, programs: Connection) -> None:
     try:
         pair = pair_of(backend)
     except Exception as error:  # noqa: BLE001 - whatever a library does when it is imported
-        programs.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        programs.send(said(error))
         return
     programs.send("")
     while True:
