@@ -59,6 +59,8 @@ class Build:
         self.second = draw.chance(50)
         # a rounding of a narrow dtype would be a large error in a wider one
         self.dtypes = {draw.pick(("float32", "float64")): 1} if smooth else DTYPES
+        if self.second:  # the zero part of a product of products has either sign
+            self.dtypes = {d: w for d, w in self.dtypes.items() if not is_complex(d)}
         self.api = session.verbs.api  # type: ignore[attr-defined]
         self.backend = session.verbs.backend  # type: ignore[attr-defined]
         self.dtype_name = self.backend.dtype_name
@@ -277,7 +279,7 @@ class Build:
         if found and not self.draw.chance(10):
             return self.draw.pick(found)
         weights = {d: w for d, w in self.dtypes.items() if d in dtypes}
-        dtype = self.draw.weighted(weights) if weights else dtypes[0]
+        dtype = self.draw.weighted(weights) if weights else dtypes[0]  # of errors: any
         shape = self.draw.pick(SHAPES) if shape is None else shape
         return self.make(shape, dtype, grad and self.draw.chance(60), word, laid_out)
 

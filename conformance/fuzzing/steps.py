@@ -49,7 +49,7 @@ def constant(build: Build) -> bool:
 
 def _differentiable(build: Build) -> str | None:
     rare = build.draw.chance(10)
-    return build.a_tensor(lambda t: t.requires_grad and (rare or not t.is_leaf))
+    return build.a_tensor(lambda t: t.requires_grad and t.numel() and (rare or not t.is_leaf))
 
 
 def _cotangent(build: Build, tensor: Any, graph: bool) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def _cotangent(build: Build, tensor: Any, graph: bool) -> dict[str, Any]:
     )
     if found and 0 not in shape and build.draw.chance(30):
         # a copy: whether a gradient is the cotangent's own memory depends on how vjps are computed
-        return {"ct": Invoke("clone", (Invoke("detach", (name(found),), {}),), {})}
+        own = Invoke("clone", (Invoke("detach", (name(found),), {}),), {})
+        return {"ct": Invoke("contiguous", (own,), {})}
     if 0 in shape or (build.draw.chance(50) and not is_complex(dtype)):
         return {"ct": Invoke("ones", (list(shape),), {"dtype": dtype})}
     return {"ct": Invoke("tensor", (build.data(shape, dtype, "positive"),), {"dtype": dtype})}

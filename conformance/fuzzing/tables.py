@@ -34,7 +34,7 @@ EXACT = words(
 )
 
 # Those of which the graph of a gradient keeps what anyone would say: their operands.
-SECOND = words("add sub mul neg sum mm mv bmm dot outer cat stack index_select exp clone")
+SECOND = words("add sub mul neg sum dot outer cat stack index_select exp clone")
 # Which zero is larger, and in which order the dimensions of a product lie, no norm says.
 ORDERED = words(
     "amax amin max.dim min.dim argmax argmin maximum minimum clamp clamp.Tensor max_pool2d"
@@ -139,7 +139,7 @@ def _elementwise(build: Build, op: OpSpec) -> dict[str, Any] | None:
     dtype = ""
     for argument in arguments:
         own = op.fixed.get(argument.name)
-        allowed = (own,) if own else (dtype,) if dtype and not (op.mixed and draw.chance(25)) \
+        allowed = (own,) if own else (dtype,) if dtype and not (op.mixed and not build.smooth and draw.chance(25)) \
             else dtypes
         if (
             dtype and argument.name in op.scalars and draw.chance(20)
@@ -161,6 +161,8 @@ def _elementwise(build: Build, op: OpSpec) -> dict[str, Any] | None:
         if shape is not None and not broadcasts(tuple(tensor.shape), shape):
             found = build.make(draw.pick((shape, shape[-1:], ())), build.dtype_name(tensor), True)
             tensor = build.value(found)
+        if dtype and (dtype == "complex64") != (build.dtype_name(tensor) == "complex64") and not own:
+            return None  # complex numbers of half precision; gradients that are views of real parts
         given[argument.name] = name(found)
         build.held.append(found)
         if not own and not dtype:
@@ -231,10 +233,10 @@ def given_by(
     word = call.values if call.values != "points" else op.values
     fit = zeros_alike if op.name in ORDERED else _any
     laid_out = op.name in LAID_OUT
+    if op.name in PRODUCTS | {"cat"} and any(0 in shape for shape in _shapes(call)):
+        return None  # strides and offsets of gradients without elements: nobody's promise
     if op.name in PRODUCTS:
         dtypes = [d for d in dtypes if not is_complex(d) and d not in ("float16", "bfloat16")]
-        if any(0 in shape for shape in _shapes(call)):
-            return None  # strides of gradients that are empty sums: nobody's promise
     dtype = ""
     given: dict[str, Any] = {}
     for argument in op.parsed.arguments:

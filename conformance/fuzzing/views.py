@@ -72,7 +72,8 @@ def _as_strided(build: Build, tensor: Any, shape: tuple[int, ...]) -> Any:
         choices += [([2, 2], [1, 2]), ([2, 2], [2, 1]), ([2], [3]), ([3, 2], [1, 1])]
     size, stride = build.draw.pick(choices)
     reach = sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-    more = {} if build.draw.chance(50) else {"storage_offset": build.draw.below(items - reach)}
+    # relative to the whole storage only where no gradient shows how it got there
+    more = {} if tensor.requires_grad or build.draw.chance(50) else {"storage_offset": build.draw.below(items - reach)}
     offset = more.get("storage_offset", tensor.storage_offset())
     return ((), {"size": size, "stride": stride, **more}) if offset + reach < items else None
 
@@ -431,6 +432,8 @@ def to(build: Build) -> bool:
     tensor = build.value(found)
     dtype = build.dtype_name(tensor)
     if build.smooth:
+        if dtype not in build.dtypes:
+            return False
         wide = list(build.dtypes)
     else:
         wide = ["float64", "float32"] if not is_complex(dtype) else ["complex64"]
