@@ -11,13 +11,16 @@ from reference_impl.dtypes import (
     long, set_default_dtype, short, uint8, uint16, uint32, uint64,
 )
 from reference_impl.formats import (
-    channels_last, channels_last_3d, contiguous_format, memory_format, preserve_format,
+    channels_last, channels_last_3d, contiguous_format, layout, memory_format, preserve_format,
+    sparse_coo, sparse_csc, sparse_csr, strided,
 )
 from reference_impl.tensor import Size, Tensor
 from reference_impl.creation import (
-    arange, as_tensor, asarray, device, empty, empty_like, empty_strided, eye, from_numpy, full,
-    full_like, linspace, logspace, ones, ones_like, scalar_tensor, tensor, zeros, zeros_like,
+    device, empty, empty_like, empty_permuted, empty_strided, eye, full, full_like, ones, ones_like,
+    scalar_tensor, zeros, zeros_like,
 )
+from reference_impl.data import as_tensor, asarray, from_numpy, tensor
+from reference_impl.ranges import arange, linspace, logspace, range_ as range
 from reference_impl.grad_mode import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad,
     set_grad_enabled,
@@ -34,25 +37,35 @@ from reference_impl import (
 from reference_impl import autograd, queries
 from reference_impl.queries import (
     equal, is_complex, is_floating_point, is_inference, is_nonzero, is_signed, is_storage, is_tensor,
-    layout, numel, strided, typename,
+    numel, typename,
 )
 from reference_impl import rules                # every operation registers itself
 from reference_impl.interchange import UntypedStorage, from_dlpack, frombuffer, to_dlpack
-from reference_impl import duplicates, random
+from reference_impl import duplicates, legacy, random
+from reference_impl.legacy import TypedStorage, set_default_tensor_type
 from reference_impl.random import (
-    Generator, bernoulli, default_generator, get_rng_state, initial_seed, manual_seed, multinomial,
-    normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed,
-    set_rng_state,
+    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+)
+from reference_impl.drawing import (
+    bernoulli, multinomial, normal, poisson, rand, rand_like, randint, randint_like, randn,
+    randn_like, randperm,
 )
 from reference_impl import arranging
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn, return_types, special, statistics
+from reference_impl import linalg, nn, return_types, signal, special, statistics, utils
 
 from reference_impl.aliases import give_second_names
 
 give_second_names()
 globals().update(FUNCTIONS)
-globals().update(creation.TYPED)             # FloatTensor, LongTensor, ...
+globals().update(signal.windows.OLDER)
+globals().update(legacy.TYPES | legacy.STORAGES)     # FloatTensor, LongStorage, ...
 
 inf, nan, pi, e = queries.inf, queries.nan, queries.pi, queries.e
 __version__ = "2.13.0"       # the PyTorch whose semantics this follows
+
+
+def __getattr__(name):
+    if name == "Storage":        # the storage type of the default dtype, which can change
+        return legacy.default_storage()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.creation import tensor, zeros
+from reference_impl.creation import zeros
+from reference_impl.data import tensor
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import Argument, ArgumentType, DimCount, Domain, DtypeUnsupported
 from reference_impl.geometry import broadcast_shapes as common_shape
@@ -217,6 +218,8 @@ def meshgrid(*tensors, indexing=None):
         if t.ndim > 1:
             raise DimCount("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
                            f"{t.type()}")
+        if t.device != tensors[0].device:
+            raise Argument("torch.meshgrid expects all tensors to have the same device")
         if t.dtype is not tensors[0].dtype:
             raise Argument("torch.meshgrid expects all tensors to have the same dtype")
     if indexing not in ("ij", "xy"):

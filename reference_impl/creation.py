@@ -1,4 +1,4 @@
-"""Making tensors: from data, from NumPy, filled, ranges."""
+"""Tensors filled with one number, the identity, and the common ends of all creation functions."""
 
 import numpy as np
 
@@ -6,14 +6,16 @@ from reference_impl import dtypes as dt
 from reference_impl.errors import (
     Argument,
     ArgumentType,
-    ArgumentValue,
+    DtypeMismatch,
     GradDtype,
+    ShapeMismatch,
     UnsupportedDevice,
-    ValueShapeMismatch,
+    shape_text,
 )
-from reference_impl.formats import format_stride, preserve_format
-from reference_impl.geometry import contiguous_stride, preserved_stride
-from reference_impl.promotion import number_dtype, promote_types
+from reference_impl.formats import format_stride, preserve_format, strided
+from reference_impl.geometry import contiguous_stride, numel, preserved_stride
+from reference_impl.overlap import check_internal
+from reference_impl.promotion import number_dtype
 from reference_impl.scalars import number_as
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_tensor, mark_meta
@@ -47,6 +49,7 @@ class device:
 
 
 CPU, META = device("cpu"), device("meta")
+LARGEST = 2 ** 63 - 1        # bytes that a storage can count
 
 
 def finish(t, requires_grad=False, device=None):
@@ -60,308 +63,232 @@ def finish(t, requires_grad=False, device=None):
     return t
 
 
-def infer_dtype(data):
-    """dtype that torch gives Python data: the widest of its numbers."""
-    if isinstance(data, (list, tuple)):
-        found = None
-        for item in data:
-            d = infer_dtype(item)
-            if d is not None:
-                found = d if found is None else promote_types(found, d)
-        return found
-    if isinstance(data, Tensor):
-        return data.dtype
-    if isinstance(data, (np.ndarray, np.generic)):
-        return dt.from_numpy_dtype(data.dtype)
-    if isinstance(data, (int, float, complex)):
-        return number_dtype(data)
-    return dt.exact if hasattr(data, "__mul__") else None
-
-
-def _plain(data):
-    if isinstance(data, Tensor):
-        return data._array
-    if isinstance(data, (list, tuple)):
-        return [x.item() if isinstance(x, Tensor) and x._array.size == 1 else _plain(x)
-                for x in data]
-    return data
-
-
-def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
-    """A new leaf that holds a copy of `data` (numbers, nested sequences, ndarray, Tensor)."""
-    dtype = check_dtype(dtype) or infer_dtype(data) or dt.get_default_dtype()
-    if isinstance(data, (list, tuple)):
-        _check_shape(data, 0)
-    elif data is None:
-        raise Argument("Could not infer dtype of NoneType")
-    elif isinstance(data, str):
-        raise ArgumentType(f"new(): invalid data type '{type(data).__name__}'")
-    try:
-        with np.errstate(all="ignore"):
-            array = np.array(_plain(data), dtype.np, order="C")
-    except OverflowError:            # torch takes some numbers modulo the range, and refuses others
-        loose = np.array(_plain(data), object)
-        array = np.array([number_as(x, dtype.np) for x in loose.flat], dtype.np).reshape(loose.shape)
-    made = make_tensor(array, dtype)
-    if isinstance(data, np.ndarray) and min(data.strides, default=0) > 0:
-        stride = preserved_stride(data.shape, tuple(s // data.itemsize for s in data.strides))
-        if stride != made._stride:
-            made = empty_strided(data.shape, stride, dtype=dtype)
-            made._array[...] = array
-    return finish(made, requires_grad, device)
-
-
-def _check_shape(data, dim):
-    """Refuse ragged sequences with torch's message. Returns the shape."""
-    if not isinstance(data, (list, tuple)):
-        if isinstance(data, Tensor) and dim:
-            if data._array.size != 1:
-                raise ArgumentValue("only one element tensors can be converted to Python scalars")
-            return ()
-        return tuple(data.shape) if isinstance(data, (Tensor, np.ndarray)) else ()
-    shape = None
-    for item in data:
-        got = _check_shape(item, dim + 1)
-        if shape is None:
-            shape = got
-        elif got != shape:
-            raise ValueShapeMismatch(
-                f"expected sequence of length {shape[0] if shape else 0} at dim {dim + 1} "
-                f"(got {got[0] if got else 0})")
-    return (len(data), *(shape or ()))
-
-
 def check_dtype(dtype):
     if dtype is not None and not isinstance(dtype, dt.dtype):
         raise ArgumentType(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
     return dtype
 
 
-def from_numpy(array):
-    """A tensor on the memory of `array`. Raises TypeError, or ValueError for negative strides."""
-    if not isinstance(array, np.ndarray):
-        raise ArgumentType(f"expected np.ndarray (got {type(array).__name__})")
-    if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors "
-                         "with negative strides are not currently supported. (You can probably "
-                         "work around this by making a copy of your array  with array.copy().) ")
-    dtype = dt.from_numpy_dtype(array.dtype)
-    if not array.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order. "
-                         "Conversion between byte orders is currently not supported.")
-    if any(s % array.itemsize for s in array.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy "
-                         "the numpy array to reallocate the memory.")
-    made = make_tensor(array, dtype, tuple(s // array.itemsize for s in array.strides))
-    made._storage_cache = Storage(array)
-    return made
+def requested(dtype, out=None, layout=None, device=None):
+    """The dtype that the caller asks for, by dtype= or by out=; None where the values decide.
+
+    Raises Argument, DtypeMismatch where out= has another layout, device or dtype.
+    """
+    check_dtype(dtype)
+    if layout not in (None, strided):
+        if out is not None:
+            raise Argument(f"layout {layout.word} does not match layout of out parameter (Strided)")
+        raise Argument(f"only strided tensors exist here, not {layout}")
+    if out is None:
+        return dtype
+    if device is not None and globals()["device"](device).type != out.device.type:
+        raise UnsupportedDevice(f"device type {device} does not match device type of out parameter "
+                                f"({out.device.type})")
+    if dtype is not None and dtype is not out.dtype:
+        raise DtypeMismatch(f"dtype {dtype.scalar_name} does not match dtype of out parameter "
+                            f"({out.dtype.scalar_name})")
+    return out.dtype
 
 
-def as_tensor(data, dtype=None, device=None):
-    """`data` as a tensor, sharing memory where no conversion is needed."""
-    if isinstance(data, Tensor):
-        return data if dtype in (None, data.dtype) else data.to(dtype)
-    if isinstance(data, np.ndarray):
-        shared = from_numpy(data)
-        return shared if dtype in (None, shared.dtype) else shared.to(dtype)
-    return tensor(data, dtype=dtype, device=device)
+def deliver(array, dtype, out=None, requires_grad=False, device=None):
+    """What a creation function returns: a new tensor that holds `array`, or `out`, holding it.
+
+    An `out` of as many elements keeps its shape; any other is resized.
+    """
+    if out is None:
+        return finish(make_tensor(array, dtype), requires_grad, device)
+    if out.numel() != array.size:
+        out.resize_(array.shape)
+    check_internal(out)
+    out.copy_(make_tensor(array.reshape(out._size), dtype))
+    return out.requires_grad_() if requires_grad else out
 
 
-def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """`obj` as a tensor; copy=True always copies, copy=False refuses to."""
-    shared = obj if isinstance(obj, Tensor) else (
-        from_numpy(obj) if isinstance(obj, np.ndarray) else None)
-    if shared is None or (dtype is not None and dtype is not shared.dtype):
-        if copy is False:
-            raise ArgumentValue("can't alias tensor with dtype or data of another kind")
-        made = tensor(obj, dtype=dtype) if shared is None else shared.to(dtype)
-    else:
-        made = shared.clone() if copy else shared
-    if requires_grad:
-        made = made.detach() if not made.is_leaf else made
-        return finish(made, True, device)
-    return made
-
-
-def sizes_of(size):
+def sizes_of(size, name="zeros"):
+    """Loose integers or one sequence of them as a tuple. Raises ArgumentType, Argument."""
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = size[0]
-    for n in size:
-        if not isinstance(n, (int, np.integer, Tensor)):
-            raise ArgumentType("argument 'size' (position 1) must be tuple of ints, not "
-                               f"{type(n).__name__}")
+    elif len(size) == 1 and not _counts(size[0]):
+        raise ArgumentType(f"{name}(): argument 'size' (position 1) must be tuple of ints, not "
+                           f"{type(size[0]).__name__}")
+    for place, n in enumerate(size, 1):
+        if not _counts(n):
+            raise ArgumentType(f"{name}(): argument 'size' failed to unpack the object at pos "
+                               f"{place} with error \"type must be tuple of ints,but got "
+                               f"{type(n).__name__}\"")
     size = tuple(int(n) for n in size)
     for n in size:
         if n < 0:
-            raise Argument(f"zeros: Dimension size must be non-negative, got {list(size)}.")
+            raise Argument(f"Trying to create tensor with negative dimension {n}: {list(size)}")
     return size
 
 
-def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
+def _counts(n):
+    return isinstance(n, (int, np.integer, Tensor)) and not isinstance(n, bool)
+
+
+def named_size(size, named, name="zeros"):
+    if "size" in named:
+        size = (named.pop("size"),)
+    if named:
+        raise ArgumentType(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+    if not size:
+        raise ArgumentType(f'{name}() missing 1 required positional arguments: "size"')
+    return sizes_of(size, name)
+
+
+def check_bytes(size, stride, dtype):
+    """Raises Argument when this geometry needs more bytes than can be counted."""
+    span = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    if not 0 <= span * dtype.itemsize <= LARGEST:
+        tail = "" if stride == contiguous_stride(size) else f" and strides={shape_text(stride)}"
+        raise Argument(f"Storage size calculation overflowed with sizes={shape_text(size)}{tail}")
+    return span
+
+
+def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False,
+                  pin_memory=False):
     """Zeros with these strides. What `empty` holds is nobody's business; here it is zero."""
-    dtype = check_dtype(dtype) or dt.get_default_dtype()
+    dtype = requested(dtype, layout=layout) or dt.get_default_dtype()
     size, stride = tuple(size), tuple(stride)
     if stride == contiguous_stride(size):
+        check_bytes(size, stride, dtype)
         return finish(make_tensor(np.zeros(size, dtype.np), dtype), requires_grad, device)
-    span = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if 0 not in size else 0
-    storage = Storage(np.zeros(span, dtype.np))
+    if len(size) != len(stride):
+        raise ShapeMismatch(f"dimensionality of sizes ({len(size)}) must match dimensionality of "
+                            f"strides ({len(stride)})")
+    storage = Storage(np.zeros(check_bytes(size, stride, dtype), dtype.np))
     made = make_tensor(storage.array(dtype, size, stride, 0), dtype, stride)
     made._storage_cache = storage
     return finish(made, requires_grad, device)
 
 
-def _filled(size, value, dtype, requires_grad, device, out=None):
+def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None,
+                   requires_grad=False, pin_memory=False):
+    """Zeros whose dimensions lie in memory in the order `physical_layout`, the slowest first."""
+    size, order = sizes_of((size,), "empty_permuted"), tuple(physical_layout)
+    if len(order) != len(size):
+        raise ShapeMismatch(f"Number of dimensions in size does not match the length of the "
+                            f"physical_layout; i.e. len(size) = {len(size)} is not equal to "
+                            f"len(physical_layout) = {len(order)}")
+    stride, step = [0] * len(size), 1
+    for d in reversed(order):
+        if not 0 <= d < len(size):
+            raise Argument(f"Dimension out of range (expected to be between 0 and {len(size) - 1}, "
+                           f"but got {d}). NB: negative dims not currently supported; file an "
+                           "issue if you want it.")
+        if order.count(d) > 1:
+            raise Argument("Duplicate dim not allowed")
+        stride[d] = step
+        step *= max(size[d], 1)
+    return empty_strided(size, stride, dtype=dtype, layout=layout, device=device,
+                         requires_grad=requires_grad)
+
+
+def filled(size, value, dtype, out=None, requires_grad=False, device=None):
+    """A tensor of this size, or `out` with it, that holds one number everywhere."""
+    if numel(size) >= 2 ** 31:
+        check_bytes(size, contiguous_stride(size), dtype)
     with np.errstate(all="ignore"):
-        made = make_tensor(np.full(size, value, dtype.np), dtype)
-    if out is not None:
-        out.resize_(size).copy_(made)
-        return out
-    return finish(made, requires_grad, device)
+        array = np.full(size, value, dtype.np)
+    if out is not None and out._size != size:
+        out.resize_(size)
+    return deliver(array, dtype, out, requires_grad, device)
 
 
-def full(size, fill_value, *, out=None, dtype=None, device=None, requires_grad=False,
-         pin_memory=False, layout=None):
+def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+         pin_memory=False):
     """A tensor that holds one number everywhere; its dtype is the number's."""
     if isinstance(fill_value, Tensor):
+        if fill_value._size or fill_value.requires_grad:
+            raise ArgumentType("full(): argument 'fill_value' (position 2) must be Number, not "
+                               "Tensor")
         fill_value = fill_value.item()
-    dtype = check_dtype(dtype) or number_dtype(fill_value)
-    fill_value = number_as(fill_value, dtype.np)
-    return _filled(sizes_of((size,)), fill_value, dtype, requires_grad, device, out)
+    if isinstance(size, int):
+        raise ArgumentType("full(): argument 'size' (position 1) must be tuple of ints, not int")
+    dtype = requested(dtype, out, layout, device) or number_dtype(fill_value)
+    return filled(sizes_of((size,), "full"), number_as(fill_value, dtype.np), dtype, out,
+                  requires_grad, device)
 
 
-def zeros(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
-          layout=None, memory_format=None, **named):
-    dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
-    size = named_size(size, named)
-    if memory_format is not None and out is None:
+def _filling(name, value):
+    def function(*size, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+                 pin_memory=False, memory_format=None, **named):
+        dtype = requested(dtype, out, layout, device) or dt.get_default_dtype()
+        size = named_size(size, named, name)
+        if memory_format is None or out is not None:
+            return filled(size, value, dtype, out, requires_grad, device)
         return empty_strided(size, format_stride(size, memory_format), dtype=dtype, device=device,
                              requires_grad=requires_grad)
-    return _filled(size, 0, dtype, requires_grad, device, out)
+    function.__name__ = function.__qualname__ = name
+    return function
 
 
-def ones(*size, out=None, dtype=None, device=None, requires_grad=False, pin_memory=False,
-         layout=None, **named):
-    dtype = check_dtype(dtype) or (out.dtype if out is not None else dt.get_default_dtype())
-    return _filled(named_size(size, named), 1, dtype, requires_grad, device, out)
+zeros, ones, empty = _filling("zeros", 0), _filling("ones", 1), _filling("empty", 0)
 
 
-def named_size(size, named):
-    if "size" in named:
-        size = (named.pop("size"),)
-    if named:
-        raise ArgumentType(f"unexpected keyword arguments {sorted(named)}")
-    return sizes_of(size)
+def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+        pin_memory=False):
+    """The identity matrix, n by m."""
+    for name, value in (("n", n), ("m", n if m is None else m)):
+        if not isinstance(value, (int, np.integer)):
+            raise ArgumentType(f"eye(): argument '{name}' must be int, not {type(value).__name__}")
+        if value < 0:
+            raise Argument(f"{name} must be greater or equal to 0, got {value}")
+    dtype = requested(dtype, out, layout, device) or dt.get_default_dtype()
+    array = np.eye(n, m, dtype=dtype.np)
+    if out is not None and out._size != array.shape:
+        out.resize_(array.shape)
+    return deliver(array, dtype, out, requires_grad, device)
 
 
-empty = zeros
-
-
-def arange(start, end=None, step=1, *, out=None, dtype=None, device=None, requires_grad=False,
-           layout=None, pin_memory=False):
-    """start, start + step, ... below end. Integers give int64."""
-    if end is None:
-        start, end = 0, start
-    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
-    if step == 0:
-        raise Argument("step must be nonzero")
-    if (step > 0 and start > end) or (step < 0 and start < end):
-        raise Argument("upper bound and lower bound inconsistent with step sign")
-    whole = all(isinstance(x, (int, np.integer)) for x in (start, end, step))
-    dtype = check_dtype(dtype) or (dt.int64 if whole else dt.get_default_dtype())
-    count = -((start - end) // step) if whole else int(np.ceil((end - start) / step))
-    kind = np.int64 if whole else np.float64
-    array = (start + np.arange(count, dtype=kind) * step).astype(dtype.np)
-    return finish(make_tensor(array, dtype), requires_grad, device)
-
-
-def linspace(start, end, steps, *, out=None, dtype=None, device=None, requires_grad=False,
-             layout=None):
-    """`steps` numbers from start to end, both included."""
-    if steps < 0:
-        raise Argument("number of steps must be non-negative")
-    start, end = (x.item() if isinstance(x, Tensor) else x for x in (start, end))
-    complex_ = isinstance(start, complex) or isinstance(end, complex)
-    default = dt.default_complex() if complex_ else dt.get_default_dtype()
-    dtype = check_dtype(dtype) or default
-    array = np.linspace(start, end, steps).astype(dtype.np)
-    return finish(make_tensor(array, dtype), requires_grad, device)
-
-
-def logspace(start, end, steps, base=10.0, *, dtype=None, device=None, requires_grad=False):
-    """base ** linspace(start, end, steps)."""
-    dtype = check_dtype(dtype) or dt.get_default_dtype()
-    array = np.power(base, np.linspace(start, end, steps)).astype(dtype.np)
-    return finish(make_tensor(array, dtype), requires_grad, device)
-
-
-def eye(n, m=None, *, out=None, dtype=None, device=None, requires_grad=False, layout=None):
-    """The identity matrix."""
-    if n < 0 or (m is not None and m < 0):
-        raise Argument(f"n must be greater or equal to 0, got {n}")
-    dtype = check_dtype(dtype) or dt.get_default_dtype()
-    return finish(make_tensor(np.eye(n, m, dtype=dtype.np), dtype), requires_grad, device)
-
-
-def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=None):
-    return full((), s, dtype=dtype or dt.get_default_dtype(), device=device,
+def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False,
+                  pin_memory=False):
+    """A tensor without dimensions, of the default dtype."""
+    return full((), s, dtype=dtype or dt.get_default_dtype(), layout=layout, device=device,
                 requires_grad=requires_grad)
 
 
-def legacy_constructor(cls, *args, **kwargs):
-    """torch.Tensor(...): sizes or data, always of the default dtype."""
-    if len(args) == 1 and not isinstance(args[0], int):
-        return tensor(args[0], dtype=dt.get_default_dtype())
-    return zeros(*args)
+# --- the size, strides and dtype of another tensor ---
 
 
-def _typed(dtype):
-    """torch.FloatTensor and its kin: sizes or data, always of one dtype."""
-    def constructor(*args):
-        if len(args) == 1 and not isinstance(args[0], int):
-            return tensor(args[0], dtype=dtype)
-        return zeros(*args, dtype=dtype)
-    constructor.__name__ = f"{dtype.scalar_name}Tensor"
-    return constructor
-
-
-TYPED = {f"{d.scalar_name}Tensor": _typed(d) for d in dt.ALL
-         if d.category <= dt.FLOAT and not d.scalar_name.startswith("UInt")}
-
-
-def like(value):
-    """zeros_like and its kin: size, strides and dtype of a tensor."""
-    def filled_like(input, *, dtype=None, device=None, requires_grad=False, layout=None,
-                    memory_format=None, fill=value):
-        size = input._size
+def _like(name, value):
+    def filled_like(input, *, dtype=None, layout=None, device=None, requires_grad=False,
+                    memory_format=None, pin_memory=False, fill=value):
+        if not isinstance(input, Tensor):
+            raise ArgumentType(f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                               f"{type(input).__name__}")
+        size, dtype = input._size, requested(dtype, layout=layout) or input.dtype
         device = input.device if device is None else device
         stride = preserved_stride(size, input._stride) if memory_format in (
             None, preserve_format) else format_stride(size, memory_format)
-        made = empty_strided(size, stride, dtype=dtype or input.dtype)
-        if fill:
-            with np.errstate(all="ignore"):
-                made._array[...] = fill
+        made = empty_strided(size, stride, dtype=dtype)
+        if fill is not None:
+            made._array[...] = fill
         return finish(made, requires_grad, device)
+    filled_like.__name__ = filled_like.__qualname__ = name
     return filled_like
 
 
-zeros_like, ones_like, empty_like = like(0), like(1), like(0)
+zeros_like, ones_like = _like("zeros_like", None), _like("ones_like", 1)
+empty_like = _like("empty_like", None)
 
 
 def full_like(input, fill_value, **options):
     """A tensor of the size, strides and dtype of `input` that holds one number everywhere."""
-    return zeros_like(input, fill=fill_value, **options)
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    fill = number_as(fill_value, (options.get("dtype") or input.dtype).np)
+    return zeros_like(input, fill=fill, **options)
 
 
-for _name, _make in (("zeros", zeros), ("ones", ones), ("empty", zeros)):
-    def _new(self, *size, dtype=None, device=None, requires_grad=False, layout=None,
-             pin_memory=False, _make=_make, **named):
-        device = self.device if device is None else device
-        return _make(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad,
-                     **named)
-    setattr(Tensor, f"new_{_name}", _new)
-Tensor.new_full = lambda self, size, fill_value, dtype=None, device=None, requires_grad=False: full(
-    size, fill_value, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
-Tensor.new_tensor = lambda self, data, dtype=None, device=None, requires_grad=False: tensor(
-    data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
-Tensor.new_empty_strided = lambda self, size, stride, dtype=None, device=None: empty_strided(
-    size, stride, dtype=dtype or self.dtype, device=device)
+def _new(name, make):
+    def method(self, *args, dtype=None, device=None, **options):
+        return make(*args, dtype=dtype or self.dtype,
+                    device=self.device if device is None else device, **options)
+    method.__name__ = method.__qualname__ = name
+    setattr(Tensor, name, method)
+
+
+for _make in (zeros, ones, empty, full, empty_strided):
+    _new(f"new_{_make.__name__}", _make)

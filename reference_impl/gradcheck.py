@@ -238,7 +238,7 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
                   masked=False):
     """gradcheck of the gradient itself, as a function of the inputs and the cotangents."""
     from reference_impl.autograd import grad
-    from reference_impl.random import randn_like
+    from reference_impl.drawing import randn_like
     inputs = _tuple(inputs)
     outputs = _outputs(func, inputs)
     if grad_outputs is None:

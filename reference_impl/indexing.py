@@ -10,7 +10,8 @@ import warnings
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.creation import tensor, zeros
+from reference_impl.creation import zeros
+from reference_impl.data import tensor
 from reference_impl.dispatch import wrap_number
 from reference_impl.errors import (
     ArgumentType,

@@ -1,9 +1,11 @@
 """Memory shared with other libraries by DLPack, and a tensor pointed at other memory (set_)."""
 
+import warnings
+
 import numpy as np
 
-from reference_impl.creation import from_numpy
-from reference_impl.errors import Argument, ArgumentType, DtypeMismatch
+from reference_impl.data import from_numpy
+from reference_impl.errors import Argument, ArgumentType, ArgumentValue, DtypeMismatch
 from reference_impl.geometry import contiguous_stride
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_alias
@@ -58,7 +60,17 @@ Tensor.__dlpack_device__ = lambda self: CPU_DEVICE
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     """A vector on the memory of a Python buffer. Raises ValueError where it does not fit."""
-    length = memoryview(buffer).nbytes
+    try:
+        memory = memoryview(buffer)
+    except TypeError:
+        raise ArgumentValue("object does not implement Python buffer protocol.") from None
+    if memory.readonly:
+        warnings.warn("The given buffer is not writable, and PyTorch does not support non-writable "
+                      "tensors. This means you can write to the underlying (supposedly "
+                      "non-writable) buffer using the tensor. You may want to copy the buffer to "
+                      "protect its data or make it writable before converting it to a tensor.",
+                      UserWarning, stacklevel=2)
+    length = memory.nbytes
     if length == 0 or count == 0:
         raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
     if not 0 <= offset < length:
@@ -119,7 +131,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         stride = source._stride if stride is None else stride
         storage_offset = storage_offset or source._offset
         source = source._storage
-    elif isinstance(source, UntypedStorage):
+    elif hasattr(source, "_storage"):        # untyped or typed
         source = source._storage
     if self.requires_grad and self.is_leaf:
         raise Argument("a leaf Variable that requires grad is being used in an in-place operation.")

@@ -7,6 +7,7 @@ import numpy as np
 
 from reference_impl import creation
 from reference_impl import dtypes as dt
+from reference_impl.data import from_numpy
 from reference_impl.errors import (
     ArgumentValue,
     DtypeUnsupported,
@@ -21,13 +22,12 @@ from reference_impl.errors import (
     ViewWriteForbidden,
     shape_text,
 )
-from reference_impl.formats import lies_in
+from reference_impl.formats import lies_in, strided
 from reference_impl.geometry import is_contiguous as row_major
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
 from reference_impl.graph import gradient_edge
 from reference_impl.hooks import HookTable, add_hook
-from reference_impl.queries import strided
 from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
 from reference_impl.tensor import Size, Tensor
@@ -321,14 +321,6 @@ def __reversed__(self):
 
 
 @member
-def new(self, *size):
-    """A tensor of this dtype: from sizes, or from data."""
-    if len(size) == 1 and not isinstance(size[0], int):
-        return self.new_tensor(size[0]) if not isinstance(size[0], Size) else self.new_empty(size[0])
-    return self.new_empty(*(size or (0,)))
-
-
-@member
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     return self.to(device="cuda")
 
@@ -352,7 +344,7 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
     """
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
-    return creation.from_numpy(np.asarray(array))
+    return from_numpy(np.asarray(array))
 
 
 @member

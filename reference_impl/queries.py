@@ -11,23 +11,14 @@ from reference_impl.tensor import Tensor
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 
 
-class layout:
-    """torch.layout; only strided tensors exist here."""
-
-    def __repr__(self):
-        return "torch.strided"
-
-
-strided = layout()
-
-
 def is_tensor(obj):
     return isinstance(obj, Tensor)
 
 
 def is_storage(obj):
     from reference_impl.interchange import UntypedStorage
-    return isinstance(obj, UntypedStorage)
+    from reference_impl.legacy import TypedStorage
+    return isinstance(obj, (TypedStorage, UntypedStorage))
 
 
 def typename(obj):

@@ -41,7 +41,9 @@ apart     True: in place, no input may share memory with what is written, not ev
 node      the graph node's name, or a function of the arguments that gives it; default
           CamelCase(name) + "Backward0".
 layout    "elementwise" (strides follow the inputs, as torch's iterator does), "contiguous",
-          "preserve" (the input's strides where dense), "keep" (as forward returned it), or a function of the arguments that gives one of them.
+          "preserve" (the input's strides where dense), "keep" (as forward returned it), "common
+          format" (channels last where all inputs are), or a function of the arguments that gives
+          one of them.
           Default: elementwise for ufuncs and when promote is result, float or bool_out.
 numbers   whether Python numbers are accepted as inputs. Default: when promote is result,
           float or bool_out.

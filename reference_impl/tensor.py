@@ -5,7 +5,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
-from reference_impl.formats import format_stride, memory_format
+from reference_impl.formats import common_format, format_stride, memory_format
 from reference_impl.geometry import (
     Geometry,
     contiguous_stride,
@@ -56,8 +56,8 @@ class Tensor:
     _inference = False       # made in inference mode
 
     def __new__(cls, *args, **kwargs):
-        from reference_impl import creation
-        return creation.legacy_constructor(cls, *args, **kwargs)
+        from reference_impl import dtypes, legacy
+        return legacy.constructed(dtypes.get_default_dtype(), args, alias=True, **kwargs)
 
     def __init__(self, *args, **kwargs):
         pass
@@ -141,6 +141,8 @@ def from_result(raw, inputs, layout, operands):
         stride = elementwise_stride(size, [(o._size, o._stride) for o in operands])
         if stride != contiguous_stride(size):
             return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if layout == "common format":
+        layout = common_format([(o._size, o._stride) for o in operands])
     if layout == "preserve":
         stride = preserved_stride(size, operands[0]._stride)
         if stride != contiguous_stride(size):

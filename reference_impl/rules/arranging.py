@@ -7,8 +7,8 @@ operations lists them yet, so no library is checked against them.
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.creation import zeros
-from reference_impl.errors import Argument, DimCount, DimRepeated
+from reference_impl.creation import requested, zeros
+from reference_impl.errors import Argument, DimCount, DimRepeated, NoDimension, NotImplementedFor
 from reference_impl.geometry import wrap_dim
 from reference_impl.rule import OPERATIONS, composite, rule
 
@@ -41,7 +41,7 @@ def flipud(input):
 def roll(self, shifts, dims=()):
     """The elements moved on by `shifts` along `dims`, those that fall off coming back in front."""
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    dims = (dims,) if isinstance(dims, int) else tuple(dims)
+    dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
     if not shifts:
         raise Argument("`shifts` required")
     if not dims and len(shifts) == 1:
@@ -50,8 +50,8 @@ def roll(self, shifts, dims=()):
         raise Argument(f"shifts and dimensions must align. shifts: {len(shifts)}, "
                        f"dims:{len(dims)}")
     if not self.ndim:
-        for d in dims:
-            wrap_dim(d, 0)
+        raise NoDimension(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    if not self.size:
         return self.copy()
     return np.roll(self, shifts, [wrap_dim(d, self.ndim) for d in dims])
 
@@ -175,13 +175,17 @@ composite("as_strided_scatter", as_strided_scatter, helper=True)
 
 
 def _indices(take):
-    def function(row, col, offset=0, *, dtype=None, device=None, layout=None):
+    def function(row, col, offset=0, *, dtype=None, layout=None, device=None, pin_memory=False):
         """Rows and columns of the triangle of a (row, col) matrix, shape (2, count)."""
+        dtype = requested(dtype, layout=layout) or dt.int64
+        if dtype not in (dt.int32, dt.int64):
+            raise NotImplementedFor(f"\"{take.__name__}_indices\" not implemented for "
+                                    f"'{dtype.scalar_name}'")
         for name, n in (("row", row), ("col", col)):
             if n < 0:
                 raise Argument(f"{name} must be non-negative, got{n}")
         places = np.stack(np.nonzero(take(np.ones((row, col), bool), offset)))
-        return OPERATIONS["from_array"].function(places, dtype or dt.int64)
+        return OPERATIONS["from_array"].function(places, dtype)
     return function
 
 

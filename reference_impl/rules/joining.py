@@ -26,7 +26,6 @@ def cat(tensors, dim=0):
                                 "concatenated")
     kept = [(i, a) for i, a in enumerate(tensors) if not is_legacy_empty(a.shape)]
     if not kept:
-        wrap_dim(dim, 1)
         return tensors[0].copy()
     first = kept[0][1]
     dim = wrap_dim(dim, first.ndim)
@@ -69,7 +68,7 @@ def stack(tensors, dim=0):
     return np.stack(tensors, axis=dim)
 
 
-rule("cat", cat, inputs=("tensors*",), promote="result", layout="contiguous", numbers=False,
+rule("cat", cat, inputs=("tensors*",), promote="result", layout="common format", numbers=False,
      method=False, vjp=lambda ct, ins, y, dim: [cut(ct, ins[0], dim)], jvp="linear")
 rule("stack", stack, inputs=("tensors*",), promote="result", layout="contiguous", numbers=False,
      method=False, jvp="linear",

@@ -297,8 +297,8 @@ composite("allclose", lambda input, other, rtol=1e-5, atol=1e-8, equal_nan=False
     isclose(input, other, rtol, atol, equal_nan).all()), helper=True)
 
 
-def complex_of(real, imag):
-    """real + i imag. Raises DtypeUnsupported, DtypeMismatch."""
+def check_parts(real, imag):
+    """Raises DtypeUnsupported, DtypeMismatch for what cannot be made into complex numbers."""
     for x in (real, imag):
         if x.dtype not in (dt.float16, dt.float32, dt.float64):
             raise DtypeUnsupported("Expected both inputs to be Half, Float or Double tensors but "
@@ -306,6 +306,11 @@ def complex_of(real, imag):
     if real.dtype is not imag.dtype:
         raise DtypeMismatch(f"Expected object of scalar type {real.dtype.scalar_name} but got "
                             f"scalar type {imag.dtype.scalar_name} for second argument")
+
+
+def complex_of(real, imag):
+    """real + i imag. Raises DtypeUnsupported, DtypeMismatch."""
+    check_parts(real, imag)
     return OPERATIONS["_complex"].function(real, imag)
 
 
@@ -321,5 +326,13 @@ rule("_complex", _complex, inputs=("real", "imag"), method=False, node="ComplexB
      vjp=lambda ct, ins, y: [ct.real, ct.imag],
      jvp=lambda t, ins, y: OPERATIONS["_complex"].function(t[0], t[1]))
 composite("complex", complex_of, method=False, helper=True)
-composite("polar", lambda abs, angle: complex_of(abs * angle.cos(), abs * angle.sin()),
-          method=False, helper=True)
+
+
+
+def polar(abs, angle):
+    """abs * exp(i angle). Raises DtypeUnsupported, DtypeMismatch."""
+    check_parts(abs, angle)
+    return complex_of(abs * angle.cos(), abs * angle.sin())
+
+
+composite("polar", polar, method=False, helper=True)
