@@ -103,7 +103,7 @@ def bind(rule, args, kwargs, strict):
         kind = rule.parameters[i].kind
         if isinstance(value, Tensor):
             if kind == "argument":
-                if strict or value._size:
+                if strict or value._size or value.requires_grad:
                     raise _wrong(rule, i, value)
                 values[i] = value.item()
         elif value is NO_DEFAULT:
@@ -242,6 +242,8 @@ def compute(rule, ins, flat, values, arguments):
     if rule.accepts:
         check_category(rule, dtype or flat[0].dtype)
         for t in flat if rule.accepts_each else ():
+            if t.dtype is dt.bool and rule.public_name.rstrip("_") in ("sub", "rsub"):
+                raise DtypeUnsupported(ONE_BOOL_REFUSED)
             check_category(rule, t.dtype)
     arrays = [t._array.astype(dtype.np) if p and dtype is not None and t.dtype is not dtype
               else t._array for t, p in zip(flat, promoted, strict=True)]
@@ -269,11 +271,19 @@ def forward(rule, ins, values, arrays):
 
 
 # what Python's operators refuse to do with bool has words of its own
+ONE_BOOL_REFUSED = ("Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+                    "trying to invert a mask, use the `~` or `logical_not()` operator instead.")
 BOOL_REFUSED = {
     "sub": "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
            "`logical_xor()` operator instead.",
     "neg": "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
            "invert a mask, use the `~` or `logical_not()` operator instead.",
+}
+
+
+COMPLEX_REFUSED = {
+    "sign": "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
+            "torch.sgn instead.",
 }
 
 
@@ -283,6 +293,8 @@ def check_category(rule, dtype):
         refused = BOOL_REFUSED.get(rule.public_name.rstrip("_"))
         if dtype is dt.bool and refused:
             raise DtypeUnsupported(refused)
+        if dtype.is_complex and rule.public_name.rstrip("_") in COMPLEX_REFUSED:
+            raise NotImplementedFor(COMPLEX_REFUSED[rule.public_name.rstrip("_")])
         raise NotImplementedFor(f'"{rule.name}" not implemented for \'{dtype.scalar_name}\'')
 
 

@@ -64,7 +64,7 @@ def suggested(size, stride):
     for d in wanted.order:
         if stride[d] == 0 or stride[d] < least or (d == 0 and least == stride[1]):
             return contiguous_format
-        least = stride[d] * (size[d] if size[d] > 1 else 1)
+        least = stride[d] * max(size[d], 1)
     return wanted
 
 

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from reference_impl.errors import (
+    DtypeUnsupported,
     GraphFreed,
     InferenceMisuse,
     LeafWrittenInPlace,
@@ -36,7 +37,11 @@ def run_inplace(rule, ins, flat, values, arguments):
         check_apart(target, t) if rule.apart else check_partial(target, t)
     raw, _ = compute(rule, ins, flat, values, arguments)
     check_result_shape(target, getattr(raw, "shape", ()))
-    check_cast(dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact), target.dtype)
+    made = dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact)
+    if rule.promote == "none" and target.dtype.is_complex and not made.is_complex:
+        raise DtypeUnsupported(f"In-place {rule.base.public_name} is not supported for complex "
+                               "tensors.")
+    check_cast(made, target.dtype)
     tangent = None
     if level.depth and has_tangent(flat):
         tangent = tangents_of(rule, ins, make_tensor(raw.astype(target.dtype.np), target.dtype),

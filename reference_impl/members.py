@@ -383,7 +383,7 @@ Tensor.type = type_
 
 
 def _conversion(to):
-    return lambda self, memory_format=None: self.to(to)
+    return lambda self, memory_format=None: self.to(to, memory_format=memory_format)
 
 
 for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
@@ -393,8 +393,7 @@ for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
 for _name in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
               "float32", "float64"):
     delattr(Tensor, _name)              # torch spells these byte, char, short, int, long, ...
-Tensor.byte = lambda self: self.to(dt.uint8)
-Tensor.char = lambda self: self.to(dt.int8)
+Tensor.byte, Tensor.char = _conversion(dt.uint8), _conversion(dt.int8)
 Tensor.type_as = lambda self, other: self.to(other.dtype)
 Tensor.cpu = lambda self, memory_format=None: self
 Tensor.is_set_to = lambda self, other: (

@@ -49,11 +49,12 @@ def _reflected(name):
 
 
 def _subtracted_from(self, other, *, alpha=1):
-    return np.subtract(other, self if alpha == 1 else self * np.asarray(alpha, self.dtype))
+    from reference_impl.rules.arithmetic import scaled
+    return np.subtract(other, scaled(self, alpha))
 
 
 rule("rsub", _subtracted_from, inputs=("self", "other"), promote="result", helper=True,
-     node="RsubBackward1", method=False, jvp=lambda t, ins, y, alpha: t[1] - t[0] * alpha,
+     accepts="int float complex", accepts_each=True, node="RsubBackward1", method=False, jvp=lambda t, ins, y, alpha: t[1] - t[0] * alpha,
      vjp=lambda ct, ins, y, alpha: [-ct if alpha == 1 else ct * -alpha, ct])
 
 
@@ -75,6 +76,7 @@ for _python, _torch in BINARY.items():
     setattr(Tensor, f"__r{_python}__", _reflected(_torch))
     if _torch != "matmul":
         setattr(Tensor, f"__i{_python}__", _binary(_torch + "_"))
+Tensor.__rdiv__ = Tensor.__rtruediv__       # Python 2 spelled it so, and torch still has it
 for _python in COMPARE:
     setattr(Tensor, f"__{_python}__", _binary(_python))
 def inverted(self):

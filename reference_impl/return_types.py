@@ -6,7 +6,7 @@ from operator import itemgetter
 FIELDS = {
     **dict.fromkeys(("max", "min", "sort", "topk", "kthvalue", "median", "nanmedian", "mode",
                      "cummax", "cummin"), ("values", "indices")),
-    "aminmax": ("min", "max"),
+    "aminmax": ("min", "max"), "frexp": ("mantissa", "exponent"),
 }
 
 

@@ -15,6 +15,7 @@ from reference_impl.errors import Domain, DtypeUnsupported, ValueOverflow
 from reference_impl.promotion import combine_classes, number_dtype
 from reference_impl.rule import rule
 from reference_impl.rules.elementwise import NUMBER, REAL, SELF, where
+from reference_impl.scalars import number_as
 
 BOTH = {"self": ("self", "other"), "other": ("self", "other")}
 
@@ -30,10 +31,12 @@ def scaled(x, alpha):
     if isinstance(alpha, complex) and x.dtype.kind != "c":
         raise DtypeUnsupported("For non-complex input tensors, argument alpha must not be a "
                                "complex number.")
+    if isinstance(alpha, bool) and x.dtype.kind != "b":
+        raise DtypeUnsupported("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and x.dtype.kind in "biu":
         raise DtypeUnsupported("For integral input tensors, argument alpha must not be a "
                                "floating point number.")
-    return x if alpha == 1 else x * np.asarray(alpha).astype(x.dtype)
+    return x if alpha == 1 else x * number_as(alpha, x.dtype)
 
 
 def times(ct, alpha):

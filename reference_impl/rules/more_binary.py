@@ -5,6 +5,8 @@ what is kept for them are those of PyTorch's tools/autograd/derivatives.yaml. Th
 table of operations lists them yet, so no library is checked against them.
 """
 
+import inspect
+
 import numpy as np
 import scipy.special
 
@@ -12,8 +14,8 @@ from reference_impl import dtypes as dt
 from reference_impl.creation import zeros_like
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import Argument, ArgumentType, DtypeMismatch, DtypeUnsupported
-from reference_impl.rule import OPERATIONS, composite, rule
-from reference_impl.rules.arithmetic import BOTH, binary
+from reference_impl.rule import OPERATIONS, composite, node_name, rule
+from reference_impl.rules.arithmetic import BOTH, binary, with_number
 from reference_impl.rules.elementwise import LN2, where
 from reference_impl.tensor import Tensor
 
@@ -50,15 +52,17 @@ def nextafter(self, other):
     return np.where(np.isnan(self) | np.isnan(other), self + other, out).astype(self.dtype)
 
 
-helper("nextafter", nextafter, accepts="float", numbers=False, vjp=None)
+helper("nextafter", nextafter, accepts="float", numbers=False, saves={"self": ("self", "other")},
+       vjp=lambda ct, ins, y: [where(ins[0] != ins[1], ct, 0), zeros_like(ct)],
+       jvp=lambda t, ins, y: where(ins[0] != ins[1], t[0], 0))
 
 
 def heaviside(self, values):
     """0, values or 1 as self is negative, zero or positive (nan stays)."""
+    if "c" in self.dtype.kind + values.dtype.kind:
+        raise DtypeUnsupported("heaviside is not yet implemented for complex tensors.")
     if self.dtype != values.dtype:
         raise DtypeMismatch("heaviside is not yet implemented for tensors with different dtypes.")
-    if self.dtype.kind == "c":
-        raise DtypeUnsupported("heaviside is not yet implemented for complex tensors.")
     one = self.dtype.type(1)
     return np.where(self == 0, values, np.where(self < 0, 0 * one, one)).astype(self.dtype)
 
@@ -81,6 +85,42 @@ def past_nan(name, ufunc, larger):
 
 past_nan("fmax", np.fmax, True)
 past_nan("fmin", np.fmin, False)
+
+# --- one bound ---
+
+
+def one_bound(name, ufunc, passes, loses):
+    """clamp_min and clamp_max: at the bound the cotangent is the tensor's, not the bound's."""
+    def by_number(self, bound):
+        x, b = with_number(self, bound)
+        return ufunc(x, b)
+    by_number.__signature__ = inspect.Signature([
+        inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in (
+            "self", name.removeprefix("clamp_"))])
+    bound = name.removeprefix("clamp_")
+    node = node_name(name)[:-1]
+    rule(f"{name}.Tensor", ufunc_of(ufunc, bound), inputs=("self", bound), promote="result",
+         accepts="bool int float", numbers=False, inplace=True, helper=True, node=f"{node}1",
+         saves=("self", bound),
+         vjp=lambda ct, ins, y: [where(passes(*ins), ct, 0), where(loses(*ins), ct, 0)],
+         jvp=lambda t, ins, y: where(passes(*ins), t[0], t[1]))
+    rule(name, by_number, inputs=("self",), accepts="int float", layout="elementwise",
+         inplace=True, helper=True, node=f"{node}0", saves=("self",),
+         vjp=lambda ct, ins, y, **b: [where(passes(ins[0], *b.values()), ct, 0)],
+         jvp=lambda t, ins, y, **b: where(passes(ins[0], *b.values()), t[0], 0))
+
+
+def ufunc_of(ufunc, second):
+    """A ufunc of two arrays under the parameter names (self, second)."""
+    def forward(self, other):
+        return ufunc(self, other)
+    forward.__signature__ = inspect.Signature([
+        inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("self", second)])
+    return forward
+
+
+one_bound("clamp_min", np.maximum, lambda x, b: x >= b, lambda x, b: x < b)
+one_bound("clamp_max", np.minimum, lambda x, b: x <= b, lambda x, b: x > b)
 
 # --- whole numbers ---
 
@@ -106,7 +146,7 @@ def share(ct, x, other, base):
     """Of ct what belongs to x: 1 / (1 + base**(other - x)); half where both are one infinity."""
     difference = other - x
     power = difference.exp() if base is None else (difference * base).exp()
-    part = ct / (1 + power)
+    part = ct / (1 + power).conj()
     return where((x == other), ct / 2, part)
 
 
@@ -188,12 +228,15 @@ def float_power_dtype(*operands):
     return dt.complex128 if any(kinds) else dt.float64
 
 
-def float_power(input, exponent):
-    """input ** exponent in double precision."""
+def float_power(input, exponent, *, out=None):
+    """input ** exponent in double precision. Raises DtypeMismatch for another dtype of `out`."""
     dtype = float_power_dtype(input, exponent)
+    if out is not None and out.dtype is not dtype:
+        raise DtypeMismatch(f"the output given to float_power has dtype {out.dtype.scalar_name} but "
+                            f"the operation's result requires dtype {dtype.scalar_name}")
     cast = [x.to(dtype) if isinstance(x, Tensor) else
             (complex(x) if dtype.is_complex else float(x)) for x in (input, exponent)]
-    return FUNCTIONS["pow"](*cast)
+    return FUNCTIONS["pow"](*cast) if out is None else FUNCTIONS["pow"](*cast, out=out)
 
 
 def float_power_(input, exponent):
@@ -207,68 +250,6 @@ def float_power_(input, exponent):
 
 composite("float_power", float_power, helper=True)
 composite("float_power_", float_power_, function=False, helper=True)
-
-# --- three tensors ---
-
-
-def lerp(self, end, weight):
-    """self + weight (end - self), written so that the end is exact at weight 1."""
-    near = np.abs(weight) < 0.5
-    return np.where(near, self + weight * (end - self), end - (end - self) * (1 - weight))
-
-
-rule("lerp", lerp, inputs=("self", "end", "weight"), promote="same", layout="elementwise",
-     inplace=True, helper=True, node="LerpBackward1", accepts="float complex",
-     saves={"self": ("weight",), "end": ("weight",), "weight": ("self", "end")},
-     vjp=lambda ct, ins, y: [ct * (1 - ins[2]).conj(), ct * ins[2].conj(),
-                             ct * (ins[1] - ins[0]).conj()],
-     jvp=lambda t, ins, y: t[0] * (1 - ins[2]) + t[1] * ins[2] + t[2] * (ins[1] - ins[0]))
-
-
-def lerp_number(self, end, weight):
-    number = np.asarray(weight).astype(self.dtype)
-    return lerp(self, end, number)
-
-
-rule("lerp.Scalar", lerp_number, inputs=("self", "end"), promote="same", layout="elementwise",
-     inplace=True, helper=True, node="LerpBackward0", accepts="float complex",
-     vjp=lambda ct, ins, y, weight: [ct * (1 - weight.conjugate()), ct * weight.conjugate()],
-     jvp=lambda t, ins, y, weight: t[0] * (1 - weight) + t[1] * weight)
-
-
-def weighed(value, dtype):
-    if isinstance(value, float) and dtype.kind in "biu":
-        raise DtypeUnsupported("For integral input tensors, argument value must not be a floating "
-                               "point number.")
-    return np.asarray(value).astype(dtype)
-
-
-rule("addcmul", lambda self, tensor1, tensor2, *, value=1:
-     self + weighed(value, self.dtype) * tensor1 * tensor2, inputs=("self", "tensor1", "tensor2"),
-     promote="result", inplace=True, helper=True, numbers=False,
-     saves={"tensor1": ("tensor2",), "tensor2": ("tensor1",)},
-     vjp=lambda ct, ins, y, value: [ct, ct * (ins[2] * value).conj(), ct * (ins[1] * value).conj()],
-     jvp=lambda t, ins, y, value: t[0] + (t[1] * ins[2] + ins[1] * t[2]) * value)
-
-
-def addcdiv(self, tensor1, tensor2, *, value=1):
-    if tensor1.dtype.kind in "biu" and tensor2.dtype.kind in "biu":
-        raise DtypeUnsupported(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
-            "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior "
-            "can be implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) "
-            "for integer inputs and as (input + value * tensor1 / tensor2) for float inputs.")
-    return self + weighed(value, self.dtype) * tensor1 / tensor2
-
-
-rule("addcdiv", addcdiv, inputs=("self", "tensor1", "tensor2"), promote="result", inplace=True,
-     helper=True, numbers=False,
-     saves={"tensor1": ("tensor2",), "tensor2": ("tensor1", "tensor2")},
-     vjp=lambda ct, ins, y, value: [
-         ct, ct * (value / ins[2]).conj(),
-         -ct * (value * ins[1] / (ins[2] * ins[2])).conj()],
-     jvp=lambda t, ins, y, value: t[0] + (t[1] - t[2] * ins[1] / ins[2]) / ins[2] * value)
-
 
 # --- comparisons of whole tensors ---
 

@@ -10,7 +10,7 @@ import scipy.special
 
 from reference_impl import dtypes as dt
 from reference_impl.creation import full_like, zeros_like
-from reference_impl.errors import Argument, DtypeUnsupported
+from reference_impl.errors import Argument, CastRefused, DtypeUnsupported, NotImplementedFor
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.elementwise import NUMBER, RESULT, SELF, unary, where
 
@@ -167,6 +167,7 @@ def polygamma_either_way(n, input=None, *rest):
 
 
 composite("polygamma", polygamma_either_way, helper=True)
+composite("polygamma_", lambda input, n: input._polygamma_(n), function=False, helper=True)
 
 
 def mvlgamma(input, p):
@@ -179,11 +180,35 @@ def mvlgamma(input, p):
     return total + p * (p - 1) / 4 * float(np.log(PI))
 
 
+def mvlgamma_(input, p):
+    if not input.dtype.is_differentiable:
+        raise CastRefused(f"mvlgamma: result type {input.dtype.scalar_name} can't be cast to the "
+                          f"desired output type {dt.get_default_dtype().scalar_name}")
+    return input.copy_(mvlgamma(input, p))
+
+
 composite("mvlgamma", mvlgamma, helper=True)
+composite("mvlgamma_", mvlgamma_, function=False, helper=True)
 helper("erfinv", single(scipy.special.erfinv), promote="float", accepts="float", saves=RESULT,
        vjp=lambda ct, ins, y: [ct * (y * y).exp() * np.sqrt(PI) / 2])
 helper("i0", single(scipy.special.i0), promote="float", accepts="float", saves=SELF,
        vjp=lambda ct, ins, y: [ct * OPERATIONS["special_i1"].function(ins[0])])
+
+
+
+def frexp(self):
+    """(mantissa of [1/2, 1), exponent) with self = mantissa * 2**exponent."""
+    if self.dtype.kind not in "fV":
+        raise DtypeUnsupported("torch.frexp() only supports floating-point dtypes")
+    wide = self.astype(np.float32) if self.dtype.itemsize < 4 else self
+    mantissa, exponent = np.frexp(wide)
+    return mantissa.astype(self.dtype), exponent.astype(np.int32)
+
+
+rule("frexp", frexp, inputs=("self",), layout="elementwise", helper=True,
+     saves={"self": ("result.1",)},
+     vjp=lambda ct, ins, y: [ct[0] / y[1].exp2()],
+     jvp=lambda t, ins, y: (t[0] / y[1].exp2(), None))
 
 # --- classes of numbers ---
 
@@ -213,8 +238,15 @@ question("isposinf", real_only("isposinf", floating(lambda x: x == np.inf, False
 question("isneginf", real_only("isneginf", floating(lambda x: x == -np.inf, False)))
 question("isreal", lambda self: self.imag == 0 if self.dtype.kind == "c" else
          np.ones(self.shape, bool))
-question("signbit", real_only("signbit", lambda x: x < 0 if x.dtype.kind in "iu" else
-                              np.zeros(x.shape, bool) if x.dtype.kind == "b" else np.signbit(x)))
+def signbit(self):
+    if self.dtype.kind == "c":
+        raise NotImplementedFor("signbit is not implemented for complex tensors.")
+    return _signbit(self)
+
+
+question("signbit", signbit)
+_signbit = (lambda x: x < 0 if x.dtype.kind in "iu" else
+            np.zeros(x.shape, bool) if x.dtype.kind == "b" else np.signbit(x))
 
 
 def nan_to_num(self, nan=None, posinf=None, neginf=None):
@@ -284,7 +316,8 @@ for _name, _function in {"bessel_j0": scipy.special.j0, "bessel_j1": scipy.speci
                          "airy_ai": lambda x: scipy.special.airy(x)[0],
                          "spherical_bessel_j0": lambda x: scipy.special.spherical_jn(0, x),
                          }.items():
-    helper(f"special_{_name}", single(_function), promote="float", accepts="float")
+    helper(f"special_{_name}", single(_function), promote="float", accepts="float",
+           differentiable=())
 
 
 def ndtr(input):

@@ -131,11 +131,19 @@ def trapezoid(y, x=None, *, dx=1, dim=-1):
     both = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
     if x is None:
         return (both * dx).sum(dim) / 2
-    step = x.diff(dim=-1 if x.ndim == 1 else dim)
-    if x.ndim == 1:
-        d = wrap_dim(dim, y.ndim)
-        step = step.reshape((-1,) + (1,) * (y.ndim - d - 1))
-    return (both * step).sum(dim) / 2
+    return (both * steps("trapezoid", y, x, dim)).sum(dim) / 2
+
+
+def steps(name, y, x, dim):
+    """The distances of the sample points x along dim. Raises Argument for another number of them."""
+    if not x.ndim:
+        raise Argument(f"{name}: There must be one `x` value for each sample point")
+    d = wrap_dim(dim, y.ndim)
+    if x.ndim != 1:
+        return x.diff(dim=dim)
+    if x.numel() != y._size[d]:
+        raise Argument(f"{name}: There must be one `x` value for each sample point")
+    return x.diff().reshape((-1,) + (1,) * (y.ndim - d - 1))
 
 
 def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
@@ -143,11 +151,7 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
     both = y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
     if x is None:
         return (both * dx).cumsum(dim) / 2
-    step = x.diff(dim=-1 if x.ndim == 1 else dim)
-    if x.ndim == 1:
-        d = wrap_dim(dim, y.ndim)
-        step = step.reshape((-1,) + (1,) * (y.ndim - d - 1))
-    return (both * step).cumsum(dim) / 2
+    return (both * steps("cumulative_trapezoid", y, x, dim)).cumsum(dim) / 2
 
 
 composite("trapezoid", trapezoid, method=False, helper=True)
@@ -342,7 +346,3 @@ composite("is_same_size", is_same, helper=True)
 
 composite("where.positions", lambda condition: nonzero(condition, as_tuple=True), method=False,
           helper=True)
-composite("clamp_min", lambda input, min: FUNCTIONS["clamp"](input, min=min), helper=True)
-composite("clamp_max", lambda input, max: FUNCTIONS["clamp"](input, max=max), helper=True)
-composite("clamp_min_", lambda input, min: input.clamp_(min=min), helper=True)
-composite("clamp_max_", lambda input, max: input.clamp_(max=max), helper=True)
