@@ -42,8 +42,8 @@ node      the graph node's name, or a function of the arguments that gives it; d
           CamelCase(name) + "Backward0".
 layout    "elementwise" (strides follow the inputs, as torch's iterator does), "contiguous",
           "preserve" (the input's strides where dense), "keep" (as forward returned it), "common
-          format" (channels last where all inputs are), or a function of the arguments that gives
-          one of them.
+          format" (channels last where all inputs are), "input format" (where the first is), or a
+          function of the arguments that gives one of them.
           Default: elementwise for ufuncs and when promote is result, float or bool_out.
 numbers   whether Python numbers are accepted as inputs. Default: when promote is result,
           float or bool_out.

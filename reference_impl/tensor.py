@@ -143,6 +143,8 @@ def from_result(raw, inputs, layout, operands):
             return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
     if layout == "common format":
         layout = common_format([(o._size, o._stride) for o in operands])
+    elif layout == "input format":
+        layout = common_format([(operands[0]._size, operands[0]._stride)])
     if layout == "preserve":
         stride = preserved_stride(size, operands[0]._stride)
         if stride != contiguous_stride(size):

@@ -116,7 +116,10 @@ unary("round.decimals", rounded, helper=True, vjp=lambda ct, ins, y, decimals: [
 
 def logit(self, eps=None):
     """log(x / (1 - x)), with x first kept within [eps, 1 - eps]."""
-    x = self if eps is None else np.clip(self, self.dtype.type(eps), self.dtype.type(1 - eps))
+    if eps is None:
+        return np.log(self / (1 - self))
+    low, high = (np.asarray(bound).astype(self.dtype) for bound in (eps, 1 - eps))
+    x = np.minimum(np.maximum(self, low), high)
     return np.log(x / (1 - x))
 
 

@@ -7,6 +7,7 @@ Shapes: N the batch, C classes or channels. A reduction is "none", "mean" or "su
 import numpy as np
 
 import reference_impl as torch
+from reference_impl import dtypes as dt
 from reference_impl.errors import (
     Argument,
     ArgumentValue,
@@ -35,7 +36,8 @@ def reduction_word(reduction):
 def only_floats(name, x, also=""):
     """Raises NotImplementedFor unless x is of floating dtype (or of a kind in `also`)."""
     if x.dtype.kind in "?biuc" and x.dtype.kind not in also:
-        raise NotImplementedFor(f"\"{name}\" not implemented for '{x.dtype.name}'")
+        scalar = dt.from_numpy_dtype(x.dtype).scalar_name
+        raise NotImplementedFor(f"\"{name}\" not implemented for '{scalar}'")
 
 
 # ── softmax ────────────────────────────────────────────────────────────────────────────────────
