@@ -52,7 +52,7 @@ from reference_impl.drawing import (
 )
 from reference_impl import arranging
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn, return_types, signal, special, statistics, utils
+from reference_impl import fft, linalg, nn, return_types, signal, special, statistics, utils
 
 from reference_impl.aliases import give_second_names
 

@@ -324,6 +324,6 @@ def _copying(view):
 
 
 for _view in ("permute", "transpose", "t", "squeeze", "unsqueeze", "select", "slice", "split",
-              "unbind", "diagonal", "as_strided", "unfold", "expand", "view", "alias",
+              "split_with_sizes", "unbind", "diagonal", "as_strided", "unfold", "expand", "view", "alias",
               "view_as_real", "view_as_complex", "narrow"):
     composite(f"{_view}_copy", _copying(_view), method=_view == "narrow", helper=True)

@@ -3,12 +3,22 @@
 from reference_impl.rule import OPERATIONS
 
 
+class _Packet:
+    """All overloads of one operation; `default` tells them apart by the arguments as a call does."""
+
+    def __init__(self, operation):
+        self.default = operation.function
+
+    def __call__(self, *args, **named):
+        return self.default(*args, **named)
+
+
 class _Aten:
     def __getattr__(self, name):
         found = OPERATIONS.get(name)
         if found is None:
             raise AttributeError(f"no operation aten::{name}")
-        return found.function
+        return _Packet(found)
 
 
 class _Ops:

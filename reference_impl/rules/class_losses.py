@@ -50,7 +50,7 @@ def multi_margin(self, target, p=1, margin=1.0, weight=None, reduction="mean"):
                             f"number of input samples (batch size). Expected target size [{rows}], "
                             f"but got {shape_text(target.shape)}. Input has shape "
                             f"{shape_text(self.shape)}.")
-    x, y = carry(self).reshape(-1, self.shape[-1]), target.reshape(-1)
+    x, y = carry(self).reshape(rows, -1) if self.size else carry(self), target.reshape(-1)
     if ((y < 0) | (y >= x.shape[1])).any():
         raise IndexValueOutOfRange("target out of range")
     z, other = margins(x, y, margin)
@@ -63,7 +63,7 @@ def multi_margin(self, target, p=1, margin=1.0, weight=None, reduction="mean"):
 
 def multi_margin_vjp(ct, ins, y, p, margin, reduction):
     x, target, weight = ins
-    rows = x.reshape(-1, x._size[-1])
+    rows = x if x.ndim == 2 else x.reshape(1, -1)
     at = target.reshape(-1, 1)
     z = margin - rows.gather(1, at) + rows
     classes = tensor(np.arange(rows._size[1]))
@@ -88,13 +88,13 @@ def listed(target):
 def multilabel_margin(self, target, reduction="mean"):
     """The sum over listed y and other j of max(0, 1 - x_y + x_j) / C; a row of target ends at -1."""
     only_floats("multilabel_margin_loss_forward_out_frame", self)
-    if self.ndim not in (1, 2) or 0 in self.shape[-1:]:
+    if self.ndim > 2 or 0 in self.shape[-1:]:
         raise ShapeMismatch("Expected non-empty vector or matrix with optional 0-dim batch size, "
                             f"but got: {shape_text(self.shape)}")
     if self.shape != target.shape:
         raise ShapeMismatch(f"inconsistent target size: {shape_text(target.shape)} for input of "
                             f"size: {shape_text(self.shape)}")
-    x, t = (a.reshape(-1, self.shape[-1]) for a in (carry(self), target))
+    x, t = (a if a.ndim == 2 else a.reshape(1, -1) for a in (carry(self), target))
     if ((t < -1) | (t >= x.shape[1])).any():
         raise IndexValueOutOfRange("argument #2 'target' is out of range")
     counts = listed(t)
@@ -108,7 +108,7 @@ def multilabel_margin(self, target, reduction="mean"):
 
 
 def multilabel_margin_vjp(ct, ins, y, reduction):
-    x = ins[0].reshape(-1, ins[0]._size[-1])
+    x = ins[0] if ins[0].ndim == 2 else ins[0].reshape(1, -1)
     array = ins[1]._array.reshape(x._size)
     counts = listed(array)
     picked = np.where(counts, array, 0)

@@ -55,15 +55,17 @@ def affine(x, weight, bias):
 # --- over a batch ---
 
 
+def check_channels(input, **vectors):
+    channels = input._size[1] if input.ndim > 1 else 0
+    for name, t in vectors.items():
+        if t is not None and t.numel() != channels:
+            raise ShapeMismatch(f"{name} should contain {channels} elements not {t.numel()}")
+    if input.ndim < 2 and input.numel():
+        raise DimOutOfRange("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
+
+
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """Each channel standardised: by its own moments when training, else by the running ones."""
-    if input.ndim < 2:
-        raise DimOutOfRange("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
-    channels = input.shape[1]
-    for name, t in (("running_mean", running_mean), ("running_var", running_var),
-                    ("weight", weight), ("bias", bias)):
-        if t is not None and t.size != channels:
-            raise ShapeMismatch(f"{name} should contain {channels} elements not {t.size}")
     only_floats("batch_norm", input)
     x = carry(input)
     if training:
@@ -121,8 +123,15 @@ def normalise_batch(input, weight, bias, running_mean, running_var, training, mo
     if not training and (running_mean is None or running_var is None):
         name = RUNNING[running_mean is not None]
         raise Argument(f"{name} must be defined in evaluation mode")
+    check_channels(input, running_mean=running_mean, running_var=running_var, weight=weight,
+                   bias=bias)
+    if not input.numel():
+        # torch's graph of nothing: the copy and, for the sake of their gradients, the first of each
+        scaled = input.clone() if weight is None else input.clone() * weight[0]
+        out = scaled if bias is None else scaled + bias[0]
+        return out, empty(0, dtype=input.dtype), empty(0, dtype=input.dtype)
     out = _batch(input, weight, bias, running_mean, running_var, training, momentum, eps)
-    if training and input.numel():
+    if training:
         update_running(input, running_mean, running_var, momentum)
     return out
 
@@ -153,8 +162,7 @@ composite("_batch_norm_with_update", with_update, method=False, helper=True)
 
 def check_batch(size):
     """Raises ArgumentValue when a channel has a single value."""
-    count = int(np.prod(size)) // size[1] if len(size) > 1 and size[1] else 1
-    if count == 1:
+    if size[0] * int(np.prod(size[2:])) == 1:
         raise ArgumentValue("Expected more than 1 value per channel when training, got input size "
                             f"{size}")
 
@@ -195,8 +203,9 @@ composite("instance_norm", instance_norm, method=False, helper=True)
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """Each of `group` runs of channels standardised together, sample by sample."""
     only_floats("GroupNormKernelImpl", input)
-    x = carry(input).reshape(N, group, -1)
+    x = carry(input).reshape(N, group, C // group * HxW)
     mean, scale = moments(x, (2,), eps)
+    mean = mean if x.size else np.zeros_like(mean)      # as torch's kernel leaves it
     weight, bias = (None if t is None else along_channels(carry(t), input.ndim)
                     for t in (weight, bias))
     out = affine(((x - mean) * scale).reshape(input.shape), weight, bias)
@@ -208,8 +217,8 @@ def group_norm_vjp(ct, ins, y, N, C, HxW, group, eps):
     x, weight, bias = ins
     g = widened(ct[0])
     scaled = g if weight is None else g * along_channels(widened(weight), x.ndim)
-    of_x, unit = standardised_vjp(scaled.reshape(N, group, -1),
-                                  widened(x).reshape(N, group, -1), [2], eps)
+    runs = (N, group, C // group * HxW)
+    of_x, unit = standardised_vjp(scaled.reshape(runs), widened(x).reshape(runs), [2], eps)
     axes = list(_batch_axes(x.ndim))
     return [of_x.reshape(x._size).to(x.dtype),
             None if weight is None else (g * unit.reshape(x._size)).sum(axes),
@@ -293,7 +302,9 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
         return input
     pads = [0, 0] * (input.ndim - 2) + [size // 2, (size - 1) // 2]
     square = OPERATIONS["constant_pad_nd"].function(input * input, pads)
-    near = square.unfold(1, size, 1).sum(-1) / size
+    # the mean is avg_pool2d's, which rounds that of integers towards zero
+    near = square.unfold(1, size, 1).sum(-1)
+    near = near / size if near.dtype.is_floating_point else near // size
     return input / (near * alpha + k) ** beta
 
 

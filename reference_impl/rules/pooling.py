@@ -176,6 +176,24 @@ def max_pooling(count):
         rule(f"{name}_with_indices", with_indices, inputs=("self",), vjp=max_vjp(count),
              jvp=max_jvp(count), saves={"self": ("self", "result.1")}, method=False, node=node,
              layout="input format", helper=True, differentiable=(0,))
+        max_backward(name, count)
+
+
+def max_backward(name, count):
+    """What the graph of the pooling computes, as torch also offers it by name."""
+    def forward(grad_output, self, kernel_size, stride, padding, dilation, ceil_mode, indices):
+        first, total = self.shape[:-count], math.prod(self.shape[-count:])
+        y = np.zeros((math.prod(first), total), carry(grad_output).dtype)
+        lines = np.arange(len(y))[:, None]
+        np.add.at(y, (lines, indices.reshape(len(y), -1)), grad_output.reshape(len(y), -1))
+        return y.astype(grad_output.dtype).reshape(self.shape)
+
+    rule(f"{name}_with_indices_backward", forward, inputs=("self", "grad_output", "indices"),
+         saves={"grad_output": ("indices",), "self": ()}, method=False, function=False,
+         layout="input format", helper=True,
+         node=f"MaxPool{count}DWithIndicesBackwardBackward0",
+         vjp=lambda ct, ins, y, **a: [ct.new_zeros(ins[0].shape), picked(ct, ins[2], count), None],
+         jvp=lambda t, ins, y, **a: spread(t[1], ins[2], y.shape, count))
 
 
 for _count in (1, 2, 3):
