@@ -4,4 +4,5 @@ from reference_impl.nn.activations import *
 from reference_impl.nn.layers import *
 from reference_impl.nn.losses import *
 from reference_impl.nn.pooling import *
+from reference_impl.nn.tables import *
 from reference_impl.nn.vision import *

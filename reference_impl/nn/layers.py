@@ -1,13 +1,13 @@
-"""torch.nn.functional: convolution, normalisation, padding, distances."""
+"""torch.nn.functional: convolution, normalisation, padding, distances, attention."""
 
 from reference_impl.rule import OPERATIONS
 from reference_impl.rules.normalisation import check_batch, check_instances
 from reference_impl.rules.windows import several
 
-__all__ = ["batch_norm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+__all__ = ["batch_norm", "bilinear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
            "conv_transpose3d", "cosine_similarity", "fold", "group_norm", "instance_norm",
            "layer_norm", "linear", "local_response_norm", "normalize", "pad", "pairwise_distance",
-           "rms_norm", "unfold"]
+           "pdist", "rms_norm", "scaled_dot_product_attention", "unfold"]
 
 
 def op(name):
@@ -19,8 +19,9 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = map(op, (
     "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"))
 layer_norm, rms_norm, local_response_norm, normalize = map(op, (
     "layer_norm", "rms_norm", "local_response_norm", "normalize"))
-pad, pairwise_distance, cosine_similarity = map(op, (
-    "pad", "pairwise_distance", "cosine_similarity"))
+pad, pairwise_distance, cosine_similarity, pdist = map(op, (
+    "pad", "pairwise_distance", "cosine_similarity", "pdist"))
+bilinear, scaled_dot_product_attention = map(op, ("bilinear", "scaled_dot_product_attention"))
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,
