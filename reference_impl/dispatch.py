@@ -51,7 +51,7 @@ class Operation:
         if len(self.rules) == 1:
             one = self.rules[0]
             if one.kind == "composite":
-                return one.forward(*args, **kwargs)
+                return compose(one, args, kwargs)
             return run(one, bind(one, args, kwargs, strict=False))
         failures = []
         for strict in (True, False):
@@ -59,13 +59,21 @@ class Operation:
                 try:
                     if one.kind == "composite":
                         one.signature.bind(*args, **kwargs)
-                        return one.forward(*args, **kwargs)
+                        return compose(one, args, kwargs)
                     values = bind(one, args, kwargs, strict)
                 except TypeError as error:
                     failures.append(error)
                     continue
                 return run(one, values)
         raise failures[-1]
+
+
+def compose(rule, args, kwargs):
+    """Call a composite. Raises ArgumentType where something else is given for its first tensor."""
+    if args and rule.lead and not isinstance(args[0], (Tensor, Unsaved)):
+        raise ArgumentType(f"{rule.public_name}(): argument '{rule.lead}' (position 1) must be "
+                           f"Tensor, not {type(args[0]).__name__}")
+    return rule.forward(*args, **kwargs)
 
 
 def attach_method(name, rule, function):
@@ -115,7 +123,7 @@ def bind(rule, args, kwargs, strict):
                 if wanted is not int or not isinstance(value, np.integer):
                     raise _wrong(rule, i, value)
                 values[i] = int(value)
-        elif not _is_input(rule, i, value, strict):
+        elif not _is_input(rule, i, value, strict, values):
             raise _wrong(rule, i, value)
     return values
 
@@ -134,7 +142,7 @@ def _collect(rule, args):
     return args, len(args)
 
 
-def _is_input(rule, i, value, strict):
+def _is_input(rule, i, value, strict, values):
     kind = rule.parameters[i].kind
     if kind == "tensors":
         return isinstance(value, (tuple, list)) and all(
@@ -144,7 +152,11 @@ def _is_input(rule, i, value, strict):
         return kind == "optional"
     if isinstance(value, Unsaved):
         return True
-    return not strict and rule.numbers and isinstance(value, NUMBER)
+    if strict or not rule.numbers or not isinstance(value, NUMBER):
+        return False
+    if rule.numbers == "other":
+        return i != rule.input_positions[0]
+    return rule.numbers is True or any(isinstance(values[p], Tensor) for p in rule.input_positions)
 
 
 def _public(name):

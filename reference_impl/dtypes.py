@@ -88,6 +88,18 @@ def by_name(name):
     return BY_NAME[name]
 
 
+# as C++ calls them, which is how some of torch's messages have them
+C_NAMES = {"int8": "signed char", "uint8": "unsigned char", "int16": "short int", "int32": "int",
+           "int64": "long int", "uint16": "short unsigned int", "uint32": "unsigned int",
+           "uint64": "long unsigned int", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+           "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
+           "complex128": "c10::complex<double>"}
+
+
+def c_name(dtype):
+    return C_NAMES.get(dtype.name, dtype.name)
+
+
 def from_numpy_dtype(numpy_dtype):
     """The dtype that `numpy_dtype` stores. Raises TypeError when torch has none."""
     found = BY_NUMPY.get(np.dtype(numpy_dtype).newbyteorder("="))

@@ -53,7 +53,8 @@ def _subtracted_from(self, other, *, alpha=1):
     return np.subtract(other, scaled(self, alpha))
 
 
-rule("rsub", _subtracted_from, inputs=("self", "other"), promote="result", helper=True,
+rule("rsub", _subtracted_from, inputs=("self", "other"), promote="result", numbers="other",
+     helper=True,
      accepts="int float complex", accepts_each=True, node="RsubBackward1", method=False, jvp=lambda t, ins, y, alpha: t[1] - t[0] * alpha,
      vjp=lambda ct, ins, y, alpha: [-ct if alpha == 1 else ct * -alpha, ct])
 

@@ -45,8 +45,9 @@ layout    "elementwise" (strides follow the inputs, as torch's iterator does), "
           format" (channels last where all inputs are), "input format" (where the first is), or a
           function of the arguments that gives one of them.
           Default: elementwise for ufuncs and when promote is result, float or bool_out.
-numbers   whether Python numbers are accepted as inputs. Default: when promote is result,
-          float or bool_out.
+numbers   which inputs may be Python numbers: True any, "one" any but not all of them, "other" any
+          but the first, False none. Default: True when promote is result, float or bool_out and
+          there are several inputs.
 varargs   name of a parameter that also collects loose integers: permute(0, 1).
 helper    True when no table of operations lists the rule (names with a leading underscore and
           the in-place forms are helpers anyway).
@@ -103,7 +104,7 @@ class Rule:
     inplace: bool = False
     node: str = None
     layout: str = "contiguous"
-    numbers: bool = False
+    numbers: object = False        # True, "one", "other" or False
     varargs: str = None
     differentiable: tuple = None
     unpromoted: tuple = ()
@@ -125,6 +126,9 @@ class Rule:
         self.input_kinds = [self.parameters[i].kind for i in self.input_positions]
         self.argument_names = tuple(n for n in self.names if n not in self.inputs)
         self.simple = all(k == "tensor" for k in self.input_kinds)
+        # the first parameter of a composite, where its name says that it is a tensor
+        first = next(iter(self.signature.parameters), None) if self.kind == "composite" else None
+        self.lead = first if first in ("self", "input") and not self.numbers else None
 
     def __repr__(self):
         return f"<{self.kind} {self.name}{self.signature}>"
@@ -147,7 +151,8 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
         layout = "elementwise" if elementwise else "contiguous"
     made = Rule(name, "rule", forward, vjp, jvp, promote, _saves(name, saves, names), names,
                 parameters, signature, inplace, node or node_name(name), layout,
-                promote in BROADCASTING if numbers is None else numbers, varargs, differentiable,
+                promote in BROADCASTING and len(names) > 1 if numbers is None else numbers,
+                varargs, differentiable,
                 tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()), accepts_each)
     made.apart = apart
     return _register(made, method, function, helper)
@@ -172,10 +177,14 @@ def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), metho
     return _register(made, method, function, helper)
 
 
-def composite(name, function_of_tensors, *, method=True, function=True, helper=False):
-    """Register a function made of other operations: it has no graph node of its own."""
+def composite(name, function_of_tensors, *, method=True, function=True, helper=False,
+              numbers=False):
+    """Register a function made of other operations: it has no graph node of its own.
+
+    numbers: whether its first parameter may be a number, although its name is that of a tensor.
+    """
     made = Rule(name, "composite", function_of_tensors, inputs=(),
-                signature=inspect.signature(function_of_tensors))
+                signature=inspect.signature(function_of_tensors), numbers=numbers)
     return _register(made, method, function, helper)
 
 

@@ -46,8 +46,8 @@ def _full(input, output_size):
         return output_size
     if input.ndim <= len(output_size):
         raise ArgumentValue(f"Input dimension should be at least {len(output_size) + 1}")
-    return [n if o is None else o for n, o in zip(input.shape[-len(output_size):], output_size,
-                                                  strict=True)]
+    sizes = input.shape[input.ndim - len(output_size):]
+    return [n if o is None else o for n, o in zip(sizes, output_size, strict=True)]
 
 
 def _adaptive_avg(name):

@@ -6,7 +6,7 @@ In a line, ct is the cotangent, ins the inputs, y the result, t the tangents.
 import numpy as np
 
 from reference_impl import array_functions as special
-from reference_impl.errors import ArgumentType
+from reference_impl.errors import Argument
 from reference_impl.rules.elementwise import REAL, RESULT, SELF, unary, where
 
 # long double, so that a constant is no less precise than what it multiplies
@@ -62,7 +62,7 @@ def gelu(self, *, approximate="none"):
         # (1 + tanh u) / 2 is sigmoid(2 u), without the cancellation
         twice, cubic = special.constant(self, 2 * KAPPA), special.constant(self, CUBIC)
         return self * special.sigmoid(twice * (self + cubic * self * self * self))
-    raise ArgumentType(f"approximate argument must be either none or tanh, not {approximate!r}")
+    raise Argument("approximate argument must be either none or tanh.")
 
 
 def gelu_slope(x, approximate):

@@ -43,7 +43,8 @@ def check_output(name, shape, output_size, count, shown):
     """output_size as a tuple, after torch's checks of it and of the image's shape."""
     out = several(output_size, count)
     if len(out) != count:
-        raise Argument(f"{name}: output_size must be {count}")
+        raise Argument(f"{name}: output_size must be {count}" if "avg" in name else
+                       f"{name}(): internal error: output_size.size() must be {count}")
     if len(shape) not in (count + 1, count + 2):
         raise ShapeMismatch(f"{name}(): Expected {count + 1}D or {count + 2}D tensor, but got{shown} "
                             f"{shape_text(shape)}")

@@ -61,10 +61,10 @@ binary("div.Tensor_mode", lambda self, other, *, rounding_mode:
        jvp=lambda t, ins, y, rounding_mode: zeros_like(y))
 # PyTorch gives it no derivative: use div with rounding_mode
 binary("floor_divide", lambda self, other: special.divide(self, other, "floor"), accepts=REAL)
-binary("remainder", special.remainder, accepts=REAL, saves={"other": ("self", "other")},
+binary("remainder", special.remainder, accepts=REAL, numbers="one", saves={"other": ("self", "other")},
        vjp=lambda ct, ins, y: [ct, -ct * div(ins[0], ins[1], rounding_mode="floor")],
        jvp=lambda t, ins, y: t[0] - t[1] * div(ins[0], ins[1], rounding_mode="floor"))
-binary("fmod", special.fmod, accepts=REAL, saves={"other": ("self", "other")},
+binary("fmod", special.fmod, accepts=REAL, numbers="other", saves={"other": ("self", "other")},
        vjp=lambda ct, ins, y: [ct, -ct * div(ins[0], ins[1], rounding_mode="trunc")],
        jvp=lambda t, ins, y: t[0] - t[1] * div(ins[0], ins[1], rounding_mode="trunc"))
 

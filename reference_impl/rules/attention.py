@@ -102,14 +102,10 @@ composite("pdist", pdist, method=False, helper=True)
 
 # ── attention ──────────────────────────────────────────────────────────────────────────────────
 
-C_NAMES = {"float32": "float", "float64": "double", "float16": "c10::Half",
-           "bfloat16": "c10::BFloat16", "int64": "long int", "int32": "int", "bool": "bool"}
-
-
 def check_attention(query, key, value, attn_mask, is_causal):
     every = (("query", query), ("key", key), ("value", value))
     if not query.dtype is key.dtype is value.dtype:
-        got = [f"{n}.dtype: {C_NAMES.get(t.dtype.name, t.dtype.name)}" for n, t in every]
+        got = [f"{n}.dtype: {dt.c_name(t.dtype)}" for n, t in every]
         raise DtypeMismatch("Expected query, key, and value to have the same dtype, but got "
                             f"{got[0]} {got[1]} and {got[2]} instead.")
     if min(t.ndim for _, t in every) < 2:
@@ -119,7 +115,7 @@ def check_attention(query, key, value, attn_mask, is_causal):
     if attn_mask is None:
         return
     if attn_mask.dtype not in (dt.bool, dt.float32, query.dtype):
-        mask, asked = (C_NAMES.get(t.dtype.name, t.dtype.name) for t in (attn_mask, query))
+        mask, asked = (dt.c_name(t.dtype) for t in (attn_mask, query))
         raise DtypeUnsupported("Expected attn_mask dtype to be bool or float or to match query "
                                f"dtype, but got attn_mask.dtype: {mask} and  query.dtype: {asked} "
                                "instead.")

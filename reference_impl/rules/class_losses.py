@@ -6,9 +6,11 @@ Shapes: self (C,) or (N, C); T time, S the length of a target. Reductions as in 
 import numpy as np
 
 from reference_impl.data import tensor
+from reference_impl.dtypes import from_numpy_dtype
 from reference_impl.errors import (
     Argument,
     ArgumentValue,
+    DtypeMismatch,
     IndexValueOutOfRange,
     ShapeMismatch,
     shape_text,
@@ -22,16 +24,6 @@ from reference_impl.rules.reductions import carry
 # --- margins ---
 
 
-def check_rows(name, self, target, size):
-    if self.ndim not in (1, 2) or (self.ndim == 2 and self.shape[1] == 0):
-        raise ShapeMismatch("Expected non-empty vector or matrix with optional 0-dim batch size, "
-                            f"but got: {shape_text(self.shape)}")
-    if tuple(target.shape) != tuple(size) and not (self.ndim == 1 and target.size == 1
-                                                   and len(size) == 1):
-        raise ShapeMismatch(f"{name}: inconsistent target size: {shape_text(target.shape)} for "
-                            f"input of size: {shape_text(self.shape)}")
-
-
 def margins(x, target, margin):
     """margin - x_y + x_j for every class j of every row, and which j are not y."""
     rows = np.arange(len(x))
@@ -39,11 +31,28 @@ def margins(x, target, margin):
     return z, np.arange(x.shape[1]) != target[:, None]
 
 
+def check_classes(target):
+    """Raises DtypeMismatch for targets that are not int64."""
+    if target.dtype != np.int64:
+        raise DtypeMismatch("expected scalar type Long but found "
+                            f"{from_numpy_dtype(target.dtype).scalar_name}")
+
+
+def check_rows(self):
+    if self.ndim > 2 or 0 in self.shape[-1:]:
+        raise ShapeMismatch("Expected non-empty vector or matrix with optional 0-dim batch size, "
+                            f"but got: {shape_text(self.shape)}")
+
+
 def multi_margin(self, target, p=1, margin=1.0, weight=None, reduction="mean"):
     """The sum over j other than y of max(0, margin - x_y + x_j) ** p / C, times weight of y."""
-    only_floats("multi_margin_loss", self)
     if p not in (1, 2):
         raise ArgumentValue("only p == 1 and p == 2 supported")
+    check_rows(self)
+    classes = self.shape[-1] if self.ndim else 1
+    if weight is not None and weight.shape != (classes,):
+        raise ShapeMismatch(f"inconsistent weight size, expected {classes} but got "
+                            f"{shape_text(weight.shape)}")
     rows = self.shape[0] if self.ndim == 2 else 1
     if target.size != rows or target.ndim > 1:
         raise ShapeMismatch("multi_margin_loss: target tensor should be 1-D with size equal to the "
@@ -51,6 +60,8 @@ def multi_margin(self, target, p=1, margin=1.0, weight=None, reduction="mean"):
                             f"but got {shape_text(target.shape)}. Input has shape "
                             f"{shape_text(self.shape)}.")
     x, y = carry(self).reshape(rows, -1) if self.size else carry(self), target.reshape(-1)
+    only_floats("multi_margin_loss_cpu_kernel", self)
+    check_classes(target)
     if ((y < 0) | (y >= x.shape[1])).any():
         raise IndexValueOutOfRange("target out of range")
     z, other = margins(x, y, margin)
@@ -87,13 +98,12 @@ def listed(target):
 
 def multilabel_margin(self, target, reduction="mean"):
     """The sum over listed y and other j of max(0, 1 - x_y + x_j) / C; a row of target ends at -1."""
-    only_floats("multilabel_margin_loss_forward_out_frame", self)
-    if self.ndim > 2 or 0 in self.shape[-1:]:
-        raise ShapeMismatch("Expected non-empty vector or matrix with optional 0-dim batch size, "
-                            f"but got: {shape_text(self.shape)}")
+    check_rows(self)
     if self.shape != target.shape:
         raise ShapeMismatch(f"inconsistent target size: {shape_text(target.shape)} for input of "
                             f"size: {shape_text(self.shape)}")
+    only_floats("multilabel_margin_loss_forward_out_frame", self)
+    check_classes(target)
     x, t = (a if a.ndim == 2 else a.reshape(1, -1) for a in (carry(self), target))
     if ((t < -1) | (t >= x.shape[1])).any():
         raise IndexValueOutOfRange("argument #2 'target' is out of range")

@@ -9,10 +9,16 @@ import warnings
 
 import numpy as np
 
-from reference_impl.errors import Argument, NotImplementedFor, ShapeMismatch, shape_text
+from reference_impl.dtypes import c_name, from_numpy_dtype
+from reference_impl.errors import (
+    Argument,
+    DtypeMismatch,
+    NotImplementedFor,
+    ShapeMismatch,
+    shape_text,
+)
 from reference_impl.graph import Unsaved
 from reference_impl.rule import rule
-from reference_impl.rules.linalg import same_dtype
 from reference_impl.rules.reductions import carry
 from reference_impl.rules.windows import batch, fold, folded, places, several, unfold, windows
 
@@ -46,17 +52,18 @@ def conv_places(shape, weight_shape, stride, padding, dilation):
 
 
 def check_arguments(x, weight, stride, padding, dilation, groups, name, count):
-    if weight.ndim != count + 2:
-        raise ShapeMismatch(f"weight should have {count + 2} dimensions, but got "
-                            f"{shape_text(weight.shape)}")
     if x.ndim not in (count + 1, count + 2):
         raise ShapeMismatch(f"Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to "
                             f"{name}, but got input of size: {shape_text(x.shape)}")
+    if weight.ndim < 3:
+        raise ShapeMismatch("weight should have at least three dimensions")
+    wanted = weight.ndim - 2
     for word, value in (("stride", stride), ("padding", padding), ("dilation", dilation)):
-        if not isinstance(value, str) and len(several(value, count)) != count:
-            raise Argument(f"expected {word} to be a single integer value or a list of {count} "
+        given = value if isinstance(value, str) else several(value, count)
+        if not isinstance(value, str) and len(given) not in (1, wanted):
+            raise Argument(f"expected {word} to be a single integer value or a list of {wanted} "
                            f"values to match the convolution dimensions, but got "
-                           f"{word}={shape_text(value)}")
+                           f"{word}={shape_text(given)}")
     if min(several(stride, count)) <= 0:
         raise Argument("non-positive stride is not supported")
     if not isinstance(padding, str) and min(several(padding, count)) < 0:
@@ -65,6 +72,10 @@ def check_arguments(x, weight, stride, padding, dilation, groups, name, count):
         raise Argument("dilation should be greater than zero")
     if groups <= 0:
         raise Argument("non-positive groups is not supported")
+    if wanted != count:
+        raise ShapeMismatch(f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional "
+                            f"weight {shape_text(weight.shape)}, but got {count + 2}-dimensional "
+                            f"input of size {shape_text(batch(x, count).shape)} instead")
 
 
 def check_bias(given, bias, kernels):
@@ -77,7 +88,10 @@ def check_conv(x, weight, bias, stride, padding, dilation, groups, name, count):
     check_arguments(x, weight, stride, padding, dilation, groups, name, count)
     given = f"Given groups={groups}, weight of size {shape_text(weight.shape)}"
     if weight.shape[0] % groups or weight.shape[0] < groups:
-        raise ShapeMismatch(f"{given}: expected weight to be divisible by {groups} at dimension 0")
+        kind = "at least" if weight.shape[0] < groups else "divisible by"
+        raise ShapeMismatch(f"Given groups={groups}, expected weight to be {kind} {groups} at "
+                            f"dimension 0, but got weight of size {shape_text(weight.shape)} "
+                            "instead")
     channels = x.shape[-count - 1]
     if channels != weight.shape[1] * groups:
         raise ShapeMismatch(f"{given}, expected input{shape_text(x.shape)} to have "
@@ -94,12 +108,16 @@ def check_conv(x, weight, bias, stride, padding, dilation, groups, name, count):
                             f"({reach}). Kernel size can't be greater than actual input size")
 
 
-def check_dtypes(name, input, weight, bias):
-    for t in (weight, bias):
-        if t is not None:
-            same_dtype(name, input, t)
+def check_dtypes(input, weight, bias, label):
+    kinds = [None if t is None else from_numpy_dtype(t.dtype) for t in (input, weight, bias)]
+    if bias is not None and kinds[2] is not kinds[0]:
+        raise DtypeMismatch(f"Input type ({c_name(kinds[0])}) and bias type ({c_name(kinds[2])}) "
+                            "should be the same")
+    if kinds[1] is not kinds[0]:
+        raise DtypeMismatch(f"expected scalar type {kinds[0].scalar_name} but found "
+                            f"{kinds[1].scalar_name}")
     if input.dtype == np.bool_:
-        raise NotImplementedFor("\"slow_conv2d_cpu\" not implemented for 'Bool'")
+        raise NotImplementedFor(f"\"{label}\" not implemented for 'Bool'")
 
 
 def with_bias(y, bias):
@@ -130,7 +148,7 @@ def convolution(count, **facts):
 
     def forward(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         check_conv(input, weight, bias, stride, padding, dilation, groups, name, count)
-        check_dtypes(name, input, weight, bias)
+        check_dtypes(input, weight, bias, "slow_conv2d_cpu" if count < 3 else "compute_columns3d")
         x = batch(input, count)
         at, out = conv_places(x.shape, weight.shape, stride, padding, dilation)
         cols = windows(carry(x), at, 0)
@@ -213,7 +231,7 @@ def transposed(count):
                 dilation=1):
         check_transpose(input, weight, bias, stride, padding, output_padding, groups, dilation,
                         name, count)
-        check_dtypes(name, input, weight, bias)
+        check_dtypes(input, weight, bias, f"slow_conv_transpose{max(count, 2)}d_out_cpu")
         x = batch(input, count)
         at, out = transpose_places(x.shape, weight.shape, stride, padding, output_padding, dilation)
         n, channels, kernels = x.shape[0], x.shape[1], weight.shape[1] * groups

@@ -244,7 +244,7 @@ def dims_and_sizes(input, s, dim):
     ndim = input.ndim
     s = None if s is None else ([s] if isinstance(s, int) else list(s))
     if dim is not None:
-        dims = [wrap_dim(d, ndim) for d in ([dim] if isinstance(dim, int) else dim)]
+        dims = [only_dim(d, ndim) for d in ([dim] if isinstance(dim, int) else dim)]
         if len(set(dims)) < len(dims):
             raise DimRepeated("FFT dims must be unique")
     if s is not None:

@@ -194,8 +194,8 @@ def prelu(input, weight):
     if weight.ndim > 1:
         raise DimCount("prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = "
                        f"{weight.ndim}")
-    if input.ndim > 1 and weight.ndim:
-        weight = weight.reshape((1, count) + (1,) * (input.ndim - 2))
+    if input.ndim != weight.ndim:
+        weight = weight.reshape([count if d == 1 else 1 for d in range(input.ndim)])
     return OPERATIONS["_prelu_kernel"].function(input, weight)
 
 

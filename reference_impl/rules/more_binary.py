@@ -32,7 +32,7 @@ def copysign_vjp(ct, ins, y):
     return [where(ins[0] == 0, 0, ct * same), zeros_like(ct)]
 
 
-helper("copysign", np.copysign, promote="float", accepts="float",
+helper("copysign", np.copysign, promote="float", accepts="float", numbers="other",
        saves={"self": ("self", "result")}, vjp=copysign_vjp,
        jvp=lambda t, ins, y: where(ins[0] == 0, 0, t[0] * (y / ins[0])))
 
@@ -187,10 +187,11 @@ def guarded(x, other, value):
     return where((x == 0) & (other <= 0), 0, value)
 
 
-helper("xlogy", times_log(np.log), promote="float", accepts="float", saves=BOTH,
+helper("xlogy", times_log(np.log), promote="float", accepts="float", saves=BOTH, numbers="one",
        vjp=lambda ct, ins, y: [ct * guarded(*ins, ins[1].log()), ct * ins[0] / ins[1]],
        jvp=lambda t, ins, y: t[0] * guarded(*ins, ins[1].log()) + t[1] * ins[0] / ins[1])
 helper("special_xlog1py", times_log(np.log1p), promote="float", accepts="float", saves=BOTH,
+       numbers="one",
        inplace=False, method=False,
        vjp=lambda ct, ins, y: [ct * where((ins[0] == 0) & (ins[1] <= -1), 0, ins[1].log1p()),
                                ct * ins[0] / (ins[1] + 1)])
@@ -202,6 +203,7 @@ def zeta(self, other):
 
 
 helper("special_zeta", zeta, promote="float", accepts="float", inplace=False, method=False,
+       numbers="one",
        vjp=lambda ct, ins, y: [None, ct * -ins[0] * OPERATIONS["special_zeta"].function(
            ins[0] + 1, ins[1])], saves=BOTH)
 
@@ -248,7 +250,7 @@ def float_power_(input, exponent):
     return input.pow_(cast)
 
 
-composite("float_power", float_power, helper=True)
+composite("float_power", float_power, numbers=True, helper=True)
 composite("float_power_", float_power_, function=False, helper=True)
 
 # --- comparisons of whole tensors ---

@@ -84,7 +84,7 @@ def register(name, polynomial):
         whole = np.where(np.isfinite(degree), degree, -1).astype(np.int64)
         return np.asarray(polynomial(x, whole)).astype(x.dtype)
     rule(f"special_{name}", forward, inputs=("x", "n"), promote="float", accepts="float",
-         method=False, helper=True, differentiable=())
+         method=False, numbers="one", helper=True, differentiable=())
 
 
 for _name, _polynomial in {

@@ -200,7 +200,7 @@ for _count in (1, 2, 3):
     max_pooling(_count)
 
 
-def _check_pool1d(self, **arguments):
+def _check_pool1d(self, ceil_mode, **arguments):
     if self.ndim not in (2, 3) or 0 in self.shape[-2:]:
         raise ShapeMismatch("max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim "
                             f"batch size for input, but got:{shape_text(self.shape)}")
@@ -213,18 +213,19 @@ def _check_pool1d(self, **arguments):
             raise Argument(f"max_pool1d() padding must be non-negative, but got {value[0]}")
         if value[0] <= 0 and word != "padding":
             raise Argument(f"max_pool1d() {word} must be greater than zero, but got {value[0]}")
-    kernel, _, padding, dilation = (several(v, 1)[0] for v in arguments.values())
+    kernel, stride, padding, dilation = (several(v, 1)[0] for v in arguments.values())
     if padding > kernel // 2:
         raise Argument("max_pool1d() padding should be at most half of kernel size, but got "
                        f"padding={padding} and kernel_size={kernel}")
-    if self.shape[-1] + 2 * padding < dilation * (kernel - 1) + 1:
-        raise ShapeMismatch("max_pool1d() Invalid computed output size: 0")
+    out = _outputs(self.shape[-1], kernel, stride, padding, dilation, ceil_mode)
+    if out <= 0:
+        raise ShapeMismatch(f"max_pool1d() Invalid computed output size: {out}")
 
 
 def _max_pool1d(self, kernel_size, stride=(), padding=0, dilation=1, ceil_mode=False):
     """torch.max_pool1d: only where a gradient is wanted it is max_pool2d of one row."""
     stride = kernel_size if stride is None or stride in ((), []) else stride
-    _check_pool1d(self, kernel_size=kernel_size, stride=stride, padding=padding,
+    _check_pool1d(self, ceil_mode, kernel_size=kernel_size, stride=stride, padding=padding,
                   dilation=dilation)
     if torch.is_grad_enabled() and self.requires_grad:
         return _max_pool1d_with_indices(self, kernel_size, stride, padding, dilation, ceil_mode)[0]
