@@ -265,6 +265,9 @@ graph_rule("_bernoulli", "BernoulliBackward0")
 graph_rule("_poisson", "PoissonBackward0")
 
 
+NO_WEIGHTS = "probability tensor contains either `inf`, `nan` or element < 0"
+
+
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """Indices drawn with the weights that each row of `input` holds."""
     if input.ndim not in (1, 2):
@@ -276,13 +279,28 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         raise Argument("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input._size[-1]:
         raise Argument("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if input._size[-1] > 2 ** 24:      # more than float32 counts
+        raise Argument("number of categories cannot exceed 2^24")
+    if out is not None and out.dtype is not dt.int64:
+        raise DtypeUnsupported(f"multinomial expects Long tensor out, got: {out.dtype.scalar_name}")
     rows = input.detach()._array.reshape(-1, input._size[-1]).astype(np.float64)
-    if not np.isfinite(rows).all() or (rows < 0).any():
-        raise Argument("probability tensor contains either `inf`, `nan` or element < 0")
+    with_replacement = replacement and num_samples > 1
+    if (rows < 0).any():
+        raise Argument("invalid multinomial distribution (encountering probability entry < 0)"
+                       if with_replacement else NO_WEIGHTS)
+    if not np.isfinite(rows).all():
+        raise Argument("invalid multinomial distribution (encountering probability entry = "
+                       "infinity or NaN)" if with_replacement else NO_WEIGHTS)
     if (rows.sum(1) <= 0).any():
         raise Argument("invalid multinomial distribution (sum of probabilities <= 0)")
     stream = stream_of(generator)
-    drawn = [stream.choice(len(r), num_samples, replacement, r / r.sum()) for r in rows]
+    if replacement:
+        drawn = [stream.choice(len(r), num_samples, True, r / r.sum()) for r in rows]
+    else:
+        # The largest w / e, with e exponential, is i with probability w_i / sum(w), the second
+        # largest is the next draw, and so on; what has no weight comes last.
+        keys = rows / stream.exponential(size=rows.shape)
+        drawn = np.argsort(-keys, axis=1, kind="stable")[:, :num_samples]
     array = np.array(drawn, np.int64).reshape((*input._size[:-1], num_samples))
     return _delivered(array, dt.int64, out)
 

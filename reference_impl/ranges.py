@@ -133,9 +133,10 @@ def _ends(name, start, end, steps, out, dtype, layout, device):
         if isinstance(x, Tensor) and x._size:
             raise ShapeMismatch(f"{name} only supports 0-dimensional start and end tensors, but got "
                                 f"{other} with {x.ndim} dimension(s).")
+    if isinstance(start, str) or isinstance(end, str) or not is_whole(steps):
+        got = ", ".join(type(x).__name__ for x in (start, end, steps))
+        raise ArgumentType(f"{name}() received an invalid combination of arguments - got ({got})")
     start, end = plain(start, name, "start"), plain(end, name, "end")
-    if not is_whole(steps):
-        raise ArgumentType(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
     default = dt.get_default_dtype()
     asked = requested(dtype, out, layout, device)
     if isinstance(start, complex) or isinstance(end, complex):

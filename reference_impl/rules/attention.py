@@ -136,12 +136,12 @@ def masked(scores, attn_mask, is_causal):
     return scores + attn_mask
 
 
-def safe_softmax(scores):
-    """softmax along the last dimension, 0 for a place that sees nothing at all."""
-    weights = scores.softmax(-1)
+def safe_softmax(scores, dim=-1):
+    """softmax, but zeros where all is -inf: of a place that sees nothing."""
+    weights = scores.softmax(dim)
     if not scores.numel():
         return weights
-    blind = (scores.detach() == -math.inf).all(-1, keepdim=True)
+    blind = (scores.detach() == -math.inf).all(dim, keepdim=True)
     return weights.masked_fill(blind, 0)
 
 
@@ -167,5 +167,7 @@ def scaled_dot_product_attention(query, key, value, attn_mask=None, dropout_p=0.
     return weights @ value
 
 
+composite("_safe_softmax", lambda self, dim, dtype=None: safe_softmax(
+    self if dtype is None else self.to(dtype), dim), method=False)
 composite("scaled_dot_product_attention", scaled_dot_product_attention, method=False,
           function=False, helper=True)
