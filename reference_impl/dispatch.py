@@ -124,7 +124,8 @@ def bind(rule, args, kwargs, strict):
                     raise _wrong(rule, i, value)
                 values[i] = int(value)
         elif not _is_input(rule, i, value, strict, values):
-            raise _wrong(rule, i, value)
+            raise _wrong_together(rule, values) if rule.numbers in ("one", "other") else _wrong(
+                rule, i, value)
     return values
 
 
@@ -161,6 +162,13 @@ def _is_input(rule, i, value, strict, values):
 
 def _public(name):
     return "input" if name == "self" else name
+
+
+def _wrong_together(rule, values):
+    """Where torch has several overloads, it names no argument but all."""
+    got = ", ".join(type(v).__name__ for v in values[:len(rule.inputs)])
+    return ArgumentType(f"{rule.public_name}() received an invalid combination of arguments - got "
+                        f"({got})")
 
 
 def _wrong(rule, i, value):

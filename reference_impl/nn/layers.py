@@ -1,4 +1,4 @@
-"""torch.nn.functional: convolution, normalisation, padding, distances, attention."""
+"""torch.nn.functional: convolution, normalisation, padding, distances."""
 
 from reference_impl.rule import OPERATIONS
 from reference_impl.rules.normalisation import check_batch, check_instances
@@ -7,7 +7,7 @@ from reference_impl.rules.windows import several
 __all__ = ["batch_norm", "bilinear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
            "conv_transpose3d", "cosine_similarity", "fold", "group_norm", "instance_norm",
            "layer_norm", "linear", "local_response_norm", "normalize", "pad", "pairwise_distance",
-           "pdist", "rms_norm", "scaled_dot_product_attention", "unfold"]
+           "pdist", "rms_norm", "unfold"]
 
 
 def op(name):
@@ -21,7 +21,7 @@ layer_norm, rms_norm, local_response_norm, normalize = map(op, (
     "layer_norm", "rms_norm", "local_response_norm", "normalize"))
 pad, pairwise_distance, cosine_similarity, pdist = map(op, (
     "pad", "pairwise_distance", "cosine_similarity", "pdist"))
-bilinear, scaled_dot_product_attention = map(op, ("bilinear", "scaled_dot_product_attention"))
+bilinear = op("bilinear")
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False,

@@ -184,7 +184,8 @@ def affine_grid(theta, size, align_corners):
 def affine_grid_vjp(ct, ins, y, size, align_corners):
     places = torch.from_numpy(base(tuple(size[2:]), align_corners, ct._array.dtype))
     flat = places.reshape(-1, places.shape[-1])
-    return [ct.reshape(ct.shape[0], flat.shape[0], -1).transpose(1, 2) @ flat]
+    spread = ct.reshape(ct.shape[0], flat.shape[0], ct.shape[-1])
+    return [(flat.t() @ spread).transpose(1, 2)]
 
 
 rule("affine_grid_generator", affine_grid, inputs=("theta",), vjp=affine_grid_vjp, jvp="linear",

@@ -16,8 +16,8 @@ from reference_impl.errors import (
     DimCount,
     Domain,
     DtypeMismatch,
+    DtypeUnsupported,
     NotDifferentiable,
-    NotImplementedFor,
     shape_text,
 )
 from reference_impl.rule import OPERATIONS, composite, rule
@@ -270,7 +270,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     """The cosine of the angle between vectors along dim, whose lengths count as eps at least."""
     dtype = torch.promote_types(x1.dtype, x2.dtype)
     if not dtype.is_floating_point:
-        raise NotImplementedFor("expected common dtype to be floating point, yet common dtype is "
+        raise DtypeUnsupported("expected common dtype to be floating point, yet common dtype is "
                                 f"{dtype.scalar_name}")
     shape = torch.broadcast_shapes(x1.shape, x2.shape)
     units = []

@@ -20,11 +20,18 @@ def code(normalized, backward=False):
     return 1 if normalized else 2 if backward else 0
 
 
+def called(name, x, window, **arguments):
+    """How torch's messages tell which call was refused."""
+    kind = "CPU{}Type{}" if name == "istft" else "torch.{}Tensor{}"
+    shown = {k: int(v) if isinstance(v, bool) else v for k, v in arguments.items()}
+    shown["window"] = None if window is None else (
+        f"torch.{window.dtype.scalar_name}Tensor{{{shape_text(window.shape)}}}")
+    text = kind.format(x.dtype.scalar_name, shape_text(x.shape))
+    return f"{name}({text}, {', '.join(f'{k}={v}' for k, v in shown.items())})"
+
+
 def in_the_middle(window, win_length, n_fft, like):
     """The window with zeros around it to n_fft samples; None where it is all ones."""
-    if window is not None and window.shape != (win_length,):
-        raise ShapeMismatch(f"expected a 1D window tensor of size equal to win_length={win_length}, "
-                            f"but got window with size {shape_text(window.shape)}")
     if win_length == n_fft:
         return window
     if window is None:
@@ -41,14 +48,19 @@ def padded(signal, before, after, mode):
     return x.reshape((*shape[:-1], x.shape[-1]))
 
 
-def check_frames(length, n_fft, hop_length, win_length):
+def check_frames(call, length, n_fft, hop_length, win_length, window):
+    """Raises Argument, ShapeMismatch, with `call` in the words."""
     if not 0 < n_fft <= length:
-        raise Argument(f"stft: expected 0 < n_fft < {length}, but got n_fft={n_fft}")
+        raise Argument(f"{call} : expected 0 < n_fft < {length}, but got n_fft={n_fft}")
     if hop_length <= 0:
-        raise Argument(f"stft: expected hop_length > 0, but got hop_length={hop_length}")
+        raise Argument(f"{call} : expected hop_length > 0, but got hop_length={hop_length}")
     if not 0 < win_length <= n_fft:
-        raise Argument("stft: expected 0 < win_length <= n_fft, but got "
+        raise Argument(f"{call} : expected 0 < win_length <= n_fft, but got "
                        f"win_length={win_length}")
+    if window is not None and window.shape != (win_length,):
+        raise ShapeMismatch(f"{call} : expected a 1D window tensor of size equal to "
+                            f"win_length={win_length}, but got window with size "
+                            f"{shape_text(window.shape)}")
 
 
 def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=True,
@@ -73,15 +85,18 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
         warnings.warn("stft with return_complex=False is deprecated. In a future pytorch release, "
                       "stft will return complex tensors for all inputs, and return_complex=False "
                       "will raise an error.", UserWarning, stacklevel=3)
+    call = called("stft", input, window, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
+                  normalized=normalized, onesided=onesided, return_complex=return_complex,
+                  align_to_window=align_to_window)
     if not (input.is_floating_point() or input.is_complex()):
-        raise Argument("stft: expected a tensor of floating point or complex values")
+        raise Argument(f"{call} : expected a tensor of floating point or complex values")
     if input.ndim not in (1, 2):
-        raise ShapeMismatch("stft: expected a 1D or 2D tensor")
+        raise ShapeMismatch(f"{call} : expected a 1D or 2D tensor")
     signal = input.unsqueeze(0) if input.ndim == 1 else input
     if align_to_window and not center:
         before = (n_fft - win_length) // 2
         signal = torch.constant_pad_nd(signal, [before, n_fft - win_length - before])
-    check_frames(signal.shape[1], n_fft, hop_length, win_length)
+    check_frames(call, signal.shape[1], n_fft, hop_length, win_length, window)
     window = in_the_middle(window, win_length, n_fft, signal)
     onesided = not is_complex if onesided is None else onesided
     frames = signal.unfold(1, n_fft, hop_length)
@@ -97,24 +112,28 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
     return out if return_complex else torch.view_as_real(out)
 
 
-def check_spectrum(input, n_fft, hop_length, win_length, onesided):
+def check_spectrum(call, input, n_fft, hop_length, win_length, window, onesided):
+    """Raises Argument, ShapeMismatch, with `call` in the words."""
     if not input.is_complex():
         raise Argument("istft requires a complex-valued input tensor matching the output from stft "
                        "with return_complex=True.")
     if not input.numel():
-        raise ShapeMismatch("istft: input tensor cannot be empty.")
+        raise ShapeMismatch(f"{call} : input tensor cannot be empty.")
     if input.ndim not in (2, 3):
-        raise ShapeMismatch("istft: expected a tensor with 2 or 3 dimensions, but got "
+        raise ShapeMismatch(f"{call} : expected a tensor with 2 or 3 dimensions, but got "
                             f"{input.ndim}")
     wanted, rule = (n_fft // 2 + 1, "n_fft / 2 + 1 when onesided=True") if onesided else (
         n_fft, "n_fft when onesided=False")
     if input.shape[-2] != wanted:
-        raise ShapeMismatch("istft: expected the frequency dimension (3rd to the last) of the input "
-                            f"tensor to match {rule}, but got {input.shape[-2]}")
+        raise ShapeMismatch(f"{call} : expected the frequency dimension (3rd to the last) of the "
+                            f"input tensor to match {rule}, but got {input.shape[-2]}")
     if not 0 < hop_length <= win_length:
-        raise Argument("istft: expected 0 < hop_length <= win_length")
+        raise Argument(f"{call} : expected 0 < hop_length <= win_length")
     if not 0 < win_length <= n_fft:
-        raise Argument("istft: expected 0 < win_length <= n_fft")
+        raise Argument(f"{call} : expected 0 < win_length <= n_fft")
+    if window is not None and window.shape != (win_length,):
+        raise ShapeMismatch(f"{call} : Invalid window shape. window has to be 1D and length of "
+                            "`win_length`")
 
 
 def overlapped(frames, hop_length):
@@ -130,12 +149,13 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     """The least-squares signal: frames times the window, added up, over the sum of its squares."""
     hop_length = n_fft // 4 if hop_length is None else hop_length
     win_length = n_fft if win_length is None else win_length
+    asked = onesided
     if onesided is None:
         onesided = input.ndim < 2 or input.shape[-2] != n_fft
-    check_spectrum(input, n_fft, hop_length, win_length, onesided)
-    if window is not None and window.shape != (win_length,):
-        raise ShapeMismatch("istft: Invalid window shape. window has to be 1D and length of "
-                            "`win_length`")
+    call = called("istft", input, window, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
+                  center=center, normalized=normalized, onesided=asked, length=length,
+                  return_complex=return_complex)
+    check_spectrum(call, input, n_fft, hop_length, win_length, window, onesided)
     spectrum = (input.unsqueeze(0) if input.ndim == 2 else input).transpose(1, 2)
     if window is None:
         window = torch.ones(win_length, dtype=input.dtype.to_real())
@@ -155,7 +175,7 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     end = start + length if length is not None else whole - start
     signal, weights = (t[:, start:min(end, whole)] for t in (signal, weights))
     if (weights.detach().abs() < 1e-11).any():
-        raise Argument("istft: window overlap add min: 1")
+        raise Argument(f"{call} window overlap add min: 1")
     signal = signal / weights
     if end > whole:
         warnings.warn("The length of signal is shorter than the length parameter. Result is being "
