@@ -57,7 +57,7 @@ class Pass:
 class _Current(threading.local):
     """The backward that runs now in this thread, and its node."""
 
-    task, node, multithreading = None, None, True
+    task, node = None, None
 
     @property
     def reachable(self):
@@ -262,7 +262,7 @@ def fitted(node, results):
         if edge is None:
             results[i] = None
         elif results[i] is not None:
-            results[i] = fit(results[i], edge[0].metas[edge[1]], node)
+            results[i] = fit(results[i], edge[0].metas[edge[1]], node, i)
     return results
 
 
