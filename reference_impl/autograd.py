@@ -21,6 +21,7 @@ from reference_impl.function import Function, once_differentiable
 from reference_impl.grad_mode import (
     _force_original_view_tracking,
     _unsafe_preserve_version_counter,
+    batching,
     enable_grad,
     enforce_grad_layout_policy,
     inference_mode,
@@ -216,8 +217,9 @@ def _batched(outputs, inputs, cts, keep, create_graph, allow_unused):
                 f"shape of corresponding output, but a mismatch was detected: grad_output[{i}] has a "
                 f"shape of {ct.shape[1:]} and output[{i}] has a shape of {out.shape}.")
     count = next(ct._size[0] for ct in cts if ct is not None)
-    passes = [_gradients(outputs, inputs, [None if ct is None else ct[k] for ct in cts],
-                         keep or k < count - 1, create_graph, allow_unused)
-              for k in range(count)]
+    with batching():
+        passes = [_gradients(outputs, inputs, [None if ct is None else ct[k] for ct in cts],
+                             keep or k < count - 1, create_graph, allow_unused)
+                  for k in range(count)]
     return tuple(None if found[0] is None else FUNCTIONS["stack"](list(found))
                  for found in zip(*passes, strict=True))

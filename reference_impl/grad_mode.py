@@ -16,6 +16,7 @@ class _State(threading.local):
     multithreading = True        # no difference here: one thread computes
     layout_enforced = True       # a new `.grad` has its tensor's strides
     view_replay = False          # a view written through another is derived step by step
+    batched = False              # several passes stand for one on batched tensors
 
 
 state = _State()
@@ -184,6 +185,15 @@ class _force_original_view_tracking(_Switch):
     """Whether a view whose memory was written is derived by its own chain of views, not as_strided."""
 
     of = "view_replay"
+
+
+class batching(_Switch):
+    """Within it one pass of several that torch would do at once, by vmap, which refuses some things."""
+
+    of = "batched"
+
+    def __init__(self, mode=True):
+        super().__init__(mode)
 
 
 def is_view_replay_enabled():
