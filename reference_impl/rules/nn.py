@@ -120,7 +120,24 @@ def _layer_norm_vjp(ct, ins, y, normalized_shape, eps, cudnn_enable):
     return [of_x.to(ins[0].dtype), of_weight, None if bias is None else ct]
 
 
+def _layer_norm_jvp(t, ins, y, normalized_shape, eps, cudnn_enable):
+    x, weight, _ = ins
+    of_x, of_weight, of_bias = t
+    dims = _trailing(normalized_shape)
+    if x.dtype.np.itemsize == 2:
+        x, of_x = x.to(torch.float32), of_x.to(torch.float32)
+    away = x - x.mean(dims, True)
+    scale = 1 / ((away * away).mean(dims, True) + eps).sqrt()
+    unit = away * scale
+    got = scale * (of_x - of_x.mean(dims, True) - unit * (of_x * unit).mean(dims, True))
+    if weight is not None:
+        got = got * weight + unit * of_weight
+    got = got if of_bias is None else got + of_bias
+    return got.to(y.dtype)
+
+
 rule("layer_norm", _layer_norm, inputs=("input", "weight?", "bias?"), vjp=_layer_norm_vjp,
+     jvp=_layer_norm_jvp,
      saves=("input", "weight", "bias"), node="NativeLayerNormBackward0", method=False)
 
 
@@ -154,7 +171,9 @@ def _mse_vjp(ct, ins, y, reduction):
 
 
 rule("mse_loss", _mse, inputs=("self", "target"), promote="result", numbers=False,
-     vjp=_mse_vjp, saves=("self", "target"), method=False, function=False)
+     vjp=_mse_vjp, saves=("self", "target"),
+     jvp=lambda t, ins, y, reduction: reduced(2 * (ins[0] - ins[1]) * (t[0] - t[1]), reduction),
+     method=False, function=False)
 
 
 def _class_dim(ndim):
@@ -225,6 +244,8 @@ def _number(t):
 
 
 nll_loss = rule("nll_loss", _nll, inputs=("self", "target", "weight?"), vjp=_nll_vjp,
+                jvp=lambda t, ins, y, reduction, ignore_index: nll_loss(
+                    t[0], ins[1], ins[2], reduction, ignore_index),
                 saves={"self": ("self", "target", "weight")}, method=False, function=False)
 
 

@@ -15,6 +15,7 @@ from reference_impl.errors import (
     DtypeUnsupported,
     IndexOutOfRange,
     IndexShapeMismatch,
+    NoForwardMode,
     NotDifferentiable,
     ShapeMismatch,
 )
@@ -187,8 +188,24 @@ def reduce_vjp(ct, ins, y, gather, scatter_add, reduce, include_self, clear):
             gather(share).masked_fill(theirs.logical_not(), 0)]
 
 
+def scatter_reduce_jvp(t, ins, y, dim, reduce, include_self):
+    """Sums are linear; of several extrema the mean of the tangents."""
+    index = ins[1]
+    if reduce in ("sum", "mean"):
+        return t[0].scatter_reduce(dim, index, t[2], reduce, include_self=include_self)
+    if reduce == "prod":
+        raise NoForwardMode("Trying to use forward AD with scatter_reduce that does not support it for "
+                            "reduce='prod'.")
+
+    def added(mine, theirs):
+        return mine.scatter_reduce(dim, index, theirs, "sum", include_self=include_self)
+    mine, theirs = ins[0] == y, ins[2] == y.gather(dim, index)
+    total = added(t[0].masked_fill(mine.logical_not(), 0), t[2].masked_fill(theirs.logical_not(), 0))
+    return total / added(mine.to(total.dtype), theirs.to(total.dtype))
+
+
 helper("scatter_reduce", scatter_reduce, ("self", "index", "src"),
-       saves=("self", "index", "src", "result"),
+       saves=("self", "index", "src", "result"), jvp=scatter_reduce_jvp,
        vjp=lambda ct, ins, y, dim, reduce, include_self: reduce_vjp(
            ct, ins, y, lambda t: t.gather(dim, ins[1]),
            lambda t, src: t.scatter_add(dim, ins[1], src), reduce, include_self,
