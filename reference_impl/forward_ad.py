@@ -207,8 +207,11 @@ def has_tangent(flat):
 
 
 def tangents_of(rule, ins, y, arguments):
-    """Tangents of the results of a rule at `ins` and `y`, a tuple. Raises NoForwardMode."""
-    from reference_impl.zero_tangent import materialised, zero_tangent
+    """Tangents of the results of a rule at `ins` and `y`, a tuple. Raises NoForwardMode.
+
+    None for a result without one: the inputs that have tangents do not count in its derivative.
+    """
+    from reference_impl.zero_tangent import ZeroTangent, zero_tangent
     if rule.jvp is None:
         raise NoForwardMode(f"Trying to use forward AD with aten::{rule.name} that does not support "
                             "it.")
@@ -223,7 +226,8 @@ def tangents_of(rule, ins, y, arguments):
     with paused():
         got = linear(rule, t, arguments) if rule.jvp == "linear" else (
             rule.jvp(t, ins, y, **arguments))
-    return tuple(materialised(g) for g in (got if isinstance(got, (tuple, list)) else (got,)))
+    return tuple(None if isinstance(g, ZeroTangent) else g
+                 for g in (got if isinstance(got, (tuple, list)) else (got,)))
 
 
 def linear(rule, t, arguments):
@@ -245,9 +249,7 @@ def attach_tangents(rule, ins, outputs, arguments, many):
         if tangent is None or not out.dtype.is_differentiable:
             continue
         with paused():
-            if tangent._size != out._size:
-                tangent = tangent.expand(out._size)
-            assert tangent.dtype is out.dtype, rule
+            tangent = tangent if tangent._size == out._size else tangent.expand(out._size)
         set_tangent(out, tangent)
 
 
@@ -258,8 +260,10 @@ def write_tangent(target, tangent):
     one, of which the view's is a part.
     """
     own = tangent_of(target)
+    if tangent is None and own is None:
+        return
     with paused():
-        tangent = tangent.expand(target._size)
+        tangent = own * 0 if tangent is None else tangent.expand(target._size)
         if own is not None:
             own.copy_(tangent)
             return

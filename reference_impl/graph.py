@@ -11,7 +11,13 @@ import weakref
 from functools import cache
 
 from reference_impl import anomaly
-from reference_impl.errors import GraphFreed, InferenceMisuse, SavedTensorModified, shape_text
+from reference_impl.errors import (
+    GraphFreed,
+    InferenceMisuse,
+    NotDifferentiable,
+    SavedTensorModified,
+    shape_text,
+)
 from reference_impl.geometry import numel
 from reference_impl.hooks import HookTable, add_hook
 from reference_impl.tensor import Size, Tensor, shallow
@@ -142,6 +148,29 @@ class Node:
     def __call__(self, *cts):
         out = self.backward(list(cts))
         return out[0] if len(out) == 1 else tuple(out)
+
+
+class DelayedError(Node):
+    """Stands behind something that may be computed but not differentiated."""
+
+    __slots__ = ("message",)
+    builtin = True
+
+    def __init__(self, t, message):
+        super().__init__((gradient_edge(t),), ((t._size, t.dtype),))
+        self.message = message
+
+    def backward(self, cts):
+        raise NotDifferentiable(self.message)
+
+
+def delayed_error(t, message):
+    """`t`, whose gradient is refused with this message when it is asked for."""
+    if not t.requires_grad:
+        return t
+    out = shallow(t)
+    out._node = DelayedError(t, message)
+    return out
 
 
 class AccumulateGrad(Node):

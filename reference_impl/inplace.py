@@ -37,8 +37,8 @@ def run_inplace(rule, ins, flat, values, arguments):
     raw, _ = compute(rule, ins, flat, values, arguments)
     check_result_shape(target, getattr(raw, "shape", ()))
     check_cast(dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact), target.dtype)
-    tangent = None
-    if level.depth and has_tangent(flat):
+    moving = level.depth and has_tangent(flat)
+    if moving:
         tangent = tangents_of(rule, ins, make_tensor(raw.astype(target.dtype.np), target.dtype),
                               arguments)[0]
     node = None
@@ -51,7 +51,7 @@ def run_inplace(rule, ins, flat, values, arguments):
     if node is not None:
         rebase(target, node)
         save_result(node, [target])
-    if tangent is not None:
+    if moving:
         write_tangent(target, tangent)
     return target
 

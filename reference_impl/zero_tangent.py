@@ -45,19 +45,15 @@ class ZeroTangent(Tensor):
 
 
 def zero_tangent(x):
-    """Nothing, in the shape and dtype of `x`."""
-    return _nothing(zeros_like(x.detach()))
+    """Nothing, in the shape and dtype of `x`; of a Python number, it yields in promotion as well."""
+    made = _nothing(zeros_like(x.detach()))
+    if x._wrapped:
+        made._wrapped = True
+    return made
 
 
 def _nothing(t):
     t.__class__ = ZeroTangent
-    return t
-
-
-def materialised(t):
-    """What was nothing within a formula, as ordinary zeros."""
-    if isinstance(t, ZeroTangent):
-        t.__class__ = Tensor
     return t
 
 

@@ -310,9 +310,9 @@ def _cholesky_vjp(ct, ins, y, upper):
 
 
 def _cholesky_jvp(t, ins, y, upper):
-    # Murray, eq. 8: L Φ(L⁻¹ dA L⁻ᴴ)
-    low, da = (adjoint(y), adjoint(t[0])) if upper else (y, t[0])
-    got = low @ lower_half(adjoint(solve(low, adjoint(solve(low, da)))))
+    # Murray, eq. 8: L Φ(L⁻¹ dA L⁻ᴴ); for a Hermitian dA it is all the same which half is read
+    low = adjoint(y) if upper else y
+    got = low @ lower_half(adjoint(solve(low, adjoint(solve(low, t[0])))))
     return adjoint(got) if upper else got
 
 

@@ -190,7 +190,7 @@ def matrix_power(input, n):
     """input multiplied n times; n < 0: its inverse."""
     _square("linalg.matrix_power", input)
     if n == 0:
-        return eye(input._size[-1], dtype=input.dtype).expand(input._size).clone()
+        return input.clone().copy_(eye(input._size[-1], dtype=input.dtype))
     base = FUNCTIONS["linalg_inv"](input) if n < 0 else input
     out, n = None, abs(n)
     while n:

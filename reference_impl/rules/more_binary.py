@@ -32,7 +32,7 @@ def copysign_vjp(ct, ins, y):
 
 helper("copysign", np.copysign, promote="float", accepts="float",
        saves={"self": ("self", "result")}, vjp=copysign_vjp,
-       jvp=lambda t, ins, y: where(ins[0] == 0, 0, t[0] * (y / ins[0])))
+       jvp=lambda t, ins, y: t[0] * where(ins[0] == 0, 0, y / ins[0]))
 
 
 def nextafter(self, other):
@@ -52,7 +52,7 @@ def nextafter(self, other):
 
 helper("nextafter", nextafter, accepts="float", numbers=False, saves=BOTH,
        vjp=lambda ct, ins, y: [where(ins[0] == ins[1], 0, ct), zeros_like(ct)],
-       jvp=lambda t, ins, y: where(ins[0] == ins[1], 0, t[0]))
+       jvp=lambda t, ins, y: t[0] * (ins[0] != ins[1]))
 
 
 def heaviside(self, values):

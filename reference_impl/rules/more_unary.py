@@ -57,7 +57,7 @@ helper("atanh", np.arctanh, promote="float", saves=SELF,
 # --- fractions, degrees ---
 
 helper("frac", lambda self: self - np.trunc(self), accepts="float",
-       vjp=lambda ct, ins, y: [ct], jvp="linear")
+       vjp=lambda ct, ins, y: [ct], jvp=lambda t, ins, y: t[0])
 helper("deg2rad", lambda self: self * np.asarray(PI / 180).astype(self.dtype), promote="float",
        accepts="float", vjp=lambda ct, ins, y: [ct * (PI / 180)], jvp="linear")
 helper("rad2deg", lambda self: self * np.asarray(180 / PI).astype(self.dtype), promote="float",

@@ -21,6 +21,7 @@ from reference_impl.geometry import wrap_dim
 from reference_impl.rule import composite, rule
 from reference_impl.rules.linalg import same_dtype
 from reference_impl.rules.reductions import carry, count, positions
+from reference_impl.zero_tangent import ZeroTangent
 
 REDUCTIONS = {"none": "none", "mean": "mean", "sum": "sum", 0: "none", 1: "mean", 2: "sum"}
 
@@ -65,10 +66,10 @@ def _log_softmax(self, dim, dtype=None):
 
 rule("softmax", _softmax, inputs=("self",), promote="sum", saves={"self": ("result",)},
      vjp=lambda ct, ins, y, dim, dtype: [y * (ct - (ct * y).sum(dim, True))],
-     jvp=lambda t, ins, y, dim, dtype: y * (t[0] - (t[0] * y).sum(dim, True)))
+     jvp=lambda t, ins, y, dim, dtype: y * (t[0] - (t[0] * y).sum(dim, True)).to(y.dtype))
 rule("log_softmax", _log_softmax, inputs=("self",), promote="sum", saves={"self": ("result",)},
      vjp=lambda ct, ins, y, dim, dtype: [ct - y.exp() * ct.sum(dim, True)],
-     jvp=lambda t, ins, y, dim, dtype: t[0] - (y.exp() * t[0]).sum(dim, True))
+     jvp=lambda t, ins, y, dim, dtype: (t[0] - (y.exp() * t[0]).sum(dim, True)).to(y.dtype))
 
 
 # ── layer norm ─────────────────────────────────────────────────────────────────────────────────
@@ -244,8 +245,9 @@ def _number(t):
 
 
 nll_loss = rule("nll_loss", _nll, inputs=("self", "target", "weight?"), vjp=_nll_vjp,
-                jvp=lambda t, ins, y, reduction, ignore_index: nll_loss(
-                    t[0], ins[1], ins[2], reduction, ignore_index),
+                jvp=lambda t, ins, y, reduction, ignore_index: (     # linear; not by the weights
+                    t[0] if isinstance(t[0], ZeroTangent) else
+                    nll_loss(t[0], ins[1], ins[2], reduction, ignore_index)),
                 saves={"self": ("self", "target", "weight")}, method=False, function=False)
 
 

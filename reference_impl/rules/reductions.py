@@ -152,20 +152,20 @@ def _prod_vjp(ct, ins, y, dim, keepdim, dtype):
     x = ins[0]
     if not x.ndim:
         return [ct]
-    return [spread(ct, x.shape, dim, keepdim) * _others(x, dim).conj()]
+    return [spread(ct, x.shape, dim, keepdim) * products_of_others(x, dim).conj()]
 
 
 def _prod_jvp(t, ins, y, dim, keepdim, dtype):
     x, t = ins[0].to(y.dtype), t[0].to(y.dtype)
-    return (t * _others(x, dim)).sum(dim, keepdim) if x.ndim else t
+    return (t * products_of_others(x, dim)).sum(dim, keepdim) if x.ndim else t
 
 
-def _others(x, dim):
+def products_of_others(x, dim):
     """Product of all elements but each one along `dim`, or of all of x for None."""
     if not x.numel():
         return x
     if dim is None:
-        return _others(x.reshape(-1), 0).reshape(x.shape)
+        return products_of_others(x.reshape(-1), 0).reshape(x.shape)
     return _before(x, dim) * flip(_before(flip(x, dim), dim), dim)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl import dtypes as dt
+from reference_impl.creation import zeros_like
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
     Argument,
@@ -238,14 +239,15 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
                                  "have an identity")
         pick = torch.amax if ord > 0 else torch.amin
         return pick(x.abs(), () if dim is None else dim, keepdim)
-    if ord == 0:
-        return (x != 0).to(x.dtype.to_real()).sum(dim, keepdim)
     return OPERATIONS["_vector_norm"].function(x, ord, dim, keepdim)
 
 
 def _vector_norm(self, ord, dim, keepdim):
     size = carry(np.abs(self))
     axes = all_dims(dim, self.ndim)
+    if ord == 0:
+        counted = np.count_nonzero(size, axis=axes, keepdims=keepdim)
+        return np.asarray(counted, np.abs(np.zeros((), self.dtype)).dtype)
     # squares overflow where the norm does not, so scale as math.hypot does
     top = size.max(axis=axes, keepdims=True, initial=0)
     scale = np.where((top == 0) | ~np.isfinite(top), 1, top).astype(size.dtype) if ord > 0 else (
@@ -258,7 +260,9 @@ def _vector_norm(self, ord, dim, keepdim):
 
 
 def norm_slope(x, ord):
-    """What stands beside y ** (1 - ord) in the derivative of the norm y."""
+    """What stands beside y ** (1 - ord) in the derivative of the norm y; 0 for a count."""
+    if ord == 0:
+        return zeros_like(x)
     if ord == 1:
         return x.sgn()
     if ord == 2:
@@ -271,7 +275,7 @@ def norm_slope(x, ord):
 
 def over_norm(t, y, ord):
     """t * y ** (1 - ord), 0 where the norm y is 0 and the power infinite."""
-    if ord == 1:
+    if ord in (0, 1):
         return t
     return t * y.pow(1 - ord) if ord < 1 else (t / (y if ord == 2 else y.pow(ord - 1))).masked_fill(
         y == 0, 0)
