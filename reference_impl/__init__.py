@@ -45,6 +45,7 @@ from reference_impl.random import (
     set_rng_state,
 )
 from reference_impl import arranging
+from reference_impl import internals as _C
 from reference_impl.namespaces import ops
 from reference_impl import linalg, nn, return_types, special, statistics
 

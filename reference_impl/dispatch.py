@@ -62,7 +62,8 @@ class Operation:
                         return one.forward(*args, **kwargs)
                     values = bind(one, args, kwargs, strict)
                 except TypeError as error:
-                    failures.append(error)
+                    # without its frames: they hold the arguments, and `failures`, in a cycle
+                    failures.append(error.with_traceback(None))
                     continue
                 return run(one, values)
         raise failures[-1]

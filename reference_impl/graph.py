@@ -6,24 +6,20 @@ inputs; nothing points the other way, so a graph lives as long as some result do
 
 import itertools
 import re
-import threading
 import weakref
+from collections import namedtuple
 from functools import cache
 
 from reference_impl import anomaly
-from reference_impl.errors import (
-    GraphFreed,
-    InferenceMisuse,
-    NotDifferentiable,
-    SavedTensorModified,
-    shape_text,
-)
+from reference_impl.errors import ArgumentType
 from reference_impl.geometry import numel
-from reference_impl.hooks import HookTable, add_hook
-from reference_impl.tensor import Size, Tensor, shallow
+from reference_impl.hooks import HookTable, add_hook, call_observers
+from reference_impl.saving import FREED, graph_freed, keep
+from reference_impl.tensor import Size, Tensor
 
 _sequence = itertools.count()
 STAMP = re.compile(r"Backward\d*$")      # error messages leave it out
+InputMetadata = namedtuple("InputMetadata", "shape dtype device is_nested_tensor is_cpp_nested_tensor")
 
 
 class Unsaved:
@@ -123,6 +119,12 @@ class Node:
     def next_functions(self):
         return tuple((None, 0) if e is None else e for e in self.edges)
 
+    @property
+    def _input_metadata(self):
+        """What the cotangent of each output has to be like."""
+        from reference_impl.creation import CPU
+        return [InputMetadata(Size(size), dtype, CPU, False, False) for size, dtype in self.metas]
+
     def _sequence_nr(self):
         return self.sequence
 
@@ -146,31 +148,15 @@ class Node:
         """Free what was kept for backward."""
 
     def __call__(self, *cts):
-        out = self.backward(list(cts))
+        """This step alone: cotangents of the inputs, one or a tuple. Raises ArgumentType."""
+        from reference_impl.engine import fitted
+        if len(cts) != len(self.metas):
+            raise ArgumentType(f"expected {len(self.metas)} arguments, got {len(cts)} instead")
+        for i, ct in enumerate(cts):
+            if ct is not None and not isinstance(ct, Tensor):
+                raise ArgumentType(f"argument {i} is not a Variable")
+        out = fitted(self, self.backward(list(cts)))
         return out[0] if len(out) == 1 else tuple(out)
-
-
-class DelayedError(Node):
-    """Stands behind something that may be computed but not differentiated."""
-
-    __slots__ = ("message",)
-    builtin = True
-
-    def __init__(self, t, message):
-        super().__init__((gradient_edge(t),), ((t._size, t.dtype),))
-        self.message = message
-
-    def backward(self, cts):
-        raise NotDifferentiable(self.message)
-
-
-def delayed_error(t, message):
-    """`t`, whose gradient is refused with this message when it is asked for."""
-    if not t.requires_grad:
-        return t
-    out = shallow(t)
-    out._node = DelayedError(t, message)
-    return out
 
 
 class AccumulateGrad(Node):
@@ -188,8 +174,8 @@ class AccumulateGrad(Node):
         from reference_impl.accumulate import accumulate
         if cts[0] is not None and self.variable.requires_grad:
             accumulate(self.variable, cts[0])
-            for hook in list((self.variable._hooks or {}).values()):
-                hook(self.variable)
+            if self.variable._hooks:
+                call_observers(self.variable._hooks, self.variable)
         return ()
 
 
@@ -214,122 +200,6 @@ def gradient_edge(t):
     return (accumulator(t), 0) if t._leaf_grad else None
 
 
-class _Packing(threading.local):
-    """The pairs (pack, unpack) through which saved tensors go, the last one first in force."""
-
-    disabled = None
-
-    def __init__(self):
-        self.stack = []
-
-
-packing = _Packing()
-PACKED = object()        # in the place of a tensor that a pack hook has taken
-
-
-class Saved:
-    """A tensor kept for backward, with the version it had: later writes are noticed."""
-
-    __slots__ = ("dtype", "is_result", "leaf_grad", "node", "nr", "packed", "tensor", "unpack_hook",
-                 "version")
-
-    def __init__(self, t, is_result=False):
-        if t._inference:
-            raise InferenceMisuse(
-                "Inference tensors cannot be saved for backward. Please do not use Tensors created "
-                "in inference mode in computation tracked by autograd. To work around this, you can "
-                "make a clone to get a normal tensor and use it in autograd, or use "
-                "`torch.no_grad()` instead of `torch.inference_mode()`.")
-        edge = None if is_result else gradient_edge(t)
-        # a copy of the handle, not `t`: t may be given another history by an in-place write, and
-        # a result that its own node kept would be a reference cycle
-        self.tensor = t if t._leaf_grad and not is_result else shallow(t)
-        if self.tensor is not t and not is_result:
-            self.tensor._view = t._view      # some views may not be written at all
-        self.version, self.is_result = t._counter.value, is_result
-        self.node, self.nr = edge if edge else (None, t._nr)
-        self.leaf_grad, self.dtype = t._leaf_grad, t.dtype
-        self.packed = self.unpack_hook = None
-        if packing.stack:
-            self._pack(*packing.stack[-1])
-
-    def _pack(self, pack, unpack):
-        from reference_impl.grad_mode import no_grad
-        given = shallow(self.tensor)
-        version = given._counter.value
-        with no_grad():
-            self.packed = pack(given)
-        if given._counter.value != version:
-            raise RuntimeError(
-                "A saved tensor pack hook is modifying its input in place. Tensors provided as input "
-                "to pack hook cannot be modified by in-place operations as this can lead to "
-                "unexpected side-effects. Please open an issue if you need to perform in-place "
-                "operations on the input to a pack hook.")
-        self.tensor, self.unpack_hook = PACKED, unpack
-
-    def register_hooks(self, pack_hook, unpack_hook):
-        """Let this tensor alone go through a pair of hooks. Raises RuntimeError a second time."""
-        if self.tensor is None:
-            raise RuntimeError("Calling register_hooks on a saved tensor that has already been freed. "
-                               "Please make sure that register_hooks is called before calling "
-                               "backward.")
-        if self.tensor is PACKED:
-            raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already "
-                               "been set. Hint: only one pair of hooks is allowed at a time.")
-        self._pack(pack_hook, unpack_hook)
-
-    def release(self):
-        self.tensor = self.packed = None
-
-    def unpack(self, owner):
-        """The tensor as it was. Raises GraphFreed or SavedTensorModified."""
-        t = self.tensor
-        if t is None:
-            raise GraphFreed(
-                "Trying to backward through the graph a second time (or directly access saved "
-                "tensors after they have already been freed). Saved intermediate values of the "
-                "graph are freed when you call .backward() or autograd.grad(). Specify "
-                "retain_graph=True if you need to backward through the graph a second time or if "
-                "you need to access saved tensors after calling backward.")
-        if t is PACKED:
-            t = self._unpacked()
-        elif t._counter.value != self.version:
-            if t._view is not None and t._view.base.requires_grad:
-                from reference_impl.inplace import check_view
-                check_view(t, "its base or another view of its base has been modified inplace")
-            raise self._modified(t, owner)
-        elif self.leaf_grad and not self.is_result:
-            return t
-        out = shallow(t)
-        node = owner if self.is_result else self.node
-        if node is not None and t.dtype.is_differentiable:
-            out._node, out._nr = node, self.nr
-            if isinstance(node, AccumulateGrad):
-                out._node, out._leaf_grad = None, True
-                out._accumulator_ref = weakref.ref(node)
-        return out
-
-    def _unpacked(self):
-        t = self.unpack_hook(self.packed)
-        if not isinstance(t, Tensor):
-            raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result "
-                            f"of type {type(t).__name__}")
-        return t
-
-    def _modified(self, t, owner):
-        kind = f"torch.{t.dtype.scalar_name}Tensor"
-        made = ""
-        node = owner if self.is_result else self.node
-        if node is not None and not isinstance(node, AccumulateGrad):
-            made = f", which is output {self.nr} of {STAMP.sub('', node.name())},"
-        return SavedTensorModified(
-            "one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: [{kind} {shape_text(t._size)}]{made} is at version {t._counter.value}; "
-            f"expected version {self.version} instead. Hint: enable anomaly detection to find the "
-            "operation that failed to compute its gradient, with "
-            "torch.autograd.set_detect_anomaly(True).")
-
-
 class RuleNode(Node):
     """A step recorded by an operation of the table."""
 
@@ -344,8 +214,7 @@ class RuleNode(Node):
     def release(self):
         for kept in self.saved.values():
             for one in kept if isinstance(kept, list) else (kept,):
-                if one is not None:
-                    one.release()
+                one.release()
 
     def backward(self, cts):
         rule = self.rule
@@ -353,6 +222,8 @@ class RuleNode(Node):
             from reference_impl.dispatch import not_differentiable
             raise not_differentiable(rule.name)
         kept = {name: self._unpack(what) for name, what in self.saved.items()}
+        if all(ct is None for ct in cts):
+            return [None] * len(self.edges)
         ins = [kept.get(name, meta) for name, meta in zip(rule.inputs, self.structure, strict=True)]
         y = kept.get("result")
         if y is None:
@@ -363,7 +234,7 @@ class RuleNode(Node):
 
     def _unpack(self, what):
         if isinstance(what, list):
-            return [s and s.unpack(self) for s in what]
+            return [s.unpack(self) for s in what]
         return what.unpack(self)
 
     def _materialise(self, cts):
@@ -395,7 +266,8 @@ class RuleNode(Node):
         if name.startswith("_saved_"):
             name = name[len("_saved_"):]
             if name in self.saved:
-                return self._unpack(self.saved[name])
+                kept = self._unpack(self.saved[name])
+                return tuple(kept) if isinstance(kept, list) else kept
             if name in self.arguments:
                 return self.arguments[name]
             sized = name.removesuffix("_sym_sizes").removesuffix("_sizes")
@@ -403,8 +275,12 @@ class RuleNode(Node):
                 return tuple(self.structure[self.rule.inputs.index(sized)]._size)
         if name.startswith("_raw_saved_"):
             kept = self.saved.get(name[len("_raw_saved_"):])
+            if isinstance(kept, list):
+                if any(one.tensor is FREED for one in kept):
+                    raise graph_freed()
+                return tuple(kept)
             if kept is not None:
-                return tuple(kept) if isinstance(kept, list) else kept
+                return kept
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
@@ -446,7 +322,7 @@ def make_node(rule, ins, edges, arguments, outputs, many, kept_self=None):
         if name in wanted and x is not None:
             if kept_self is not None and name == "self":
                 x = kept_self
-            node.saved[name] = [v if v is None else Saved(v) for v in x] if isinstance(x, list) else Saved(x)
+            node.saved[name] = [keep(v) for v in x] if isinstance(x, list) else keep(x)
     return node
 
 
@@ -458,7 +334,7 @@ def save_result(node, outputs):
         count = _count(meta)
         asked = [s for s in rule.saves.get(name, ()) if s.startswith("result")]
         if asked and any(node.needed[position:position + count]):
-            kept = [Saved(o, is_result=True) if {"result", f"result.{i}"} & set(asked) else None
+            kept = [keep(o if {"result", f"result.{i}"} & set(asked) else None, is_result=True)
                     for i, o in enumerate(outputs)]
             node.saved["result"] = kept if node.many else kept[0]
             return

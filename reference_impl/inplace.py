@@ -94,11 +94,11 @@ def check_history(target, use="is being used"):
 
 
 ADVICE = {
-    "no_grad": "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+    "no_grad": "Given that this use case is ambiguous and error-prone, it is "
                "forbidden. You can clarify your code by moving both the view and the inplace either "
                "both inside the no_grad block (if you don't want the inplace to be tracked) or both "
                "outside (if you want the inplace to be tracked).",
-    "inference_mode": "in normal mode. Given that this use case is ambiguous and "
+    "inference_mode": "Given that this use case is ambiguous and "
                       "error-prone, it is forbidden. You can clarify your code by moving both the "
                       "view and the inplace either both inside the inference_mode block (if you "
                       "don't want the inplace to be tracked) or both outside (if you want the "
@@ -119,13 +119,16 @@ def check_view(t, how="is being modified inplace"):
     made = t._view.made
     if made not in ADVICE:
         return
-    if t._node is None:
-        what = f"A view was created in {made.removesuffix('_mode')} mode"
+    if made in ("no_grad", "inference_mode") or t._node is None:
+        # a view made by a Function that recorded nothing counts as made in no_grad, too
+        mode = "inference" if made == "inference_mode" else "no_grad"
+        what = f"A view was created in {mode} mode"
+        if t._node is not None:
+            what = (f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view of a view which was "
+                    f"created in {mode} mode")
+        stop = " in normal mode." if made == "inference_mode" else " with grad mode enabled."
     else:
-        what = f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view"
-        if made == "no_grad":
-            what += " of a view which was created in no_grad mode"
-    stop = "" if made in ("no_grad", "inference_mode") else "."
+        what, stop = f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view", "."
     raise ViewWriteForbidden(f"{what} and {how}{stop} {ADVICE[made]}")
 
 

@@ -1,14 +1,26 @@
 """torch.autograd.graph: hooks on what is saved for backward, edges of the graph, many hooks at once."""
 
+import abc
 from collections import namedtuple
 
 from reference_impl.errors import Argument, NotLeaf
-from reference_impl.graph import Node, gradient_edge, packing
+from reference_impl import graph
+from reference_impl.graph import gradient_edge
 from reference_impl.hooks import RemovableHandle
+from reference_impl.saving import packing
 from reference_impl.tensor import Tensor
 
 __all__ = ["GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge",
            "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+
+
+class Node(abc.ABC):
+    """What every step of the graph is an instance of, without being made by it."""
+
+    @classmethod
+    def __subclasshook__(cls, other):
+        return cls is Node and issubclass(other, graph.Node) or NotImplemented
+
 
 GradientEdge = namedtuple("GradientEdge", "node output_nr ownership_token", defaults=(None,))
 

@@ -19,7 +19,6 @@ from reference_impl.errors import (
 )
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
-from reference_impl.graph import delayed_error
 from reference_impl.places import from_array
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import (
@@ -212,8 +211,9 @@ def twice_refused(t, name, src, places):
     """`t`, which may be differentiated again unless two zeros of src are factors of one product."""
     zeros_at = np.bincount(places, src._array.reshape(-1) == 0)
     if state.enabled and (zeros_at > 1).any():
-        return delayed_error(t, f"{name}(): Double backward is unsupported for src when >1 zeros in "
-                                "src are scattered to the same position in self")
+        from reference_impl.nodes import DelayedError
+        return DelayedError(f"{name}(): Double backward is unsupported for src when >1 zeros in src "
+                            "are scattered to the same position in self", 1)(t)
     return t
 
 
