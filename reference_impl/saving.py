@@ -142,7 +142,11 @@ class SavedTensor:
             raise self._modified(t, owner)
         elif not self.is_result:
             return t
-        return placed(shallow(t), node, self.nr)
+        out = placed(shallow(t), node, self.nr)
+        if t._tangent is not None:
+            from reference_impl.forward_ad import set_tangent
+            set_tangent(out, t._tangent)
+        return out
 
     def _unpacked(self):
         t = self.unpack_hook(self.packed)
