@@ -134,13 +134,18 @@ def check_view(t, how="is being modified inplace"):
     raise ViewWriteForbidden(f"{what} and {how}{stop} {ADVICE[made]}")
 
 
-def write(target, array):
-    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+def check_mode(target):
+    """Raises InferenceMisuse for a tensor of inference mode outside of it: its writes are not counted."""
     if target._inference and not state.inference:
         raise InferenceMisuse(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
             "clone to get a normal tensor before doing inplace update.See "
             "https://github.com/pytorch/rfcs/pull/17 for more details.")
+
+
+def write(target, array):
+    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+    check_mode(target)
     with np.errstate(all="ignore"):
         target._array[...] = array
     target._counter.value += 1
