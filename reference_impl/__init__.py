@@ -29,7 +29,7 @@ from reference_impl.promotion import can_cast, promote_types, result_type
 from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl import (
-    casting, creation, complex_views, copying, indexing, members, operators, out, places, shapes, views,
+    casting, creation, complex_views, copying, indexing, leaves, members, operators, out, places, shapes, views,
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (

@@ -19,22 +19,30 @@ from reference_impl.errors import (
 )
 from reference_impl.function import Function, once_differentiable
 from reference_impl.grad_mode import (
+    _force_original_view_tracking,
+    _unsafe_preserve_version_counter,
     enable_grad,
+    enforce_grad_layout_policy,
     inference_mode,
     is_grad_enabled,
+    is_view_replay_enabled,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
 from reference_impl.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from reference_impl.graph import gradient_edge
 from reference_impl.saved_hooks import GradientEdge
+from reference_impl.saving import SavedTensor
 from reference_impl.tensor import Size, Tensor
+from reference_impl.variable import Variable
 
-Variable = Tensor
-__all__ = ["Function", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad",
-           "forward_ad", "function", "functional", "grad", "grad_mode", "gradcheck",
-           "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "no_grad",
-           "once_differentiable", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = ["Function", "GradcheckError", "SavedTensor", "Variable", "_force_original_view_tracking",
+           "_unsafe_preserve_version_counter", "backward", "detect_anomaly", "enable_grad",
+           "enforce_grad_layout_policy", "forward_ad", "function", "functional", "grad", "grad_mode",
+           "gradcheck", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled",
+           "is_view_replay_enabled", "no_grad", "once_differentiable", "set_detect_anomaly",
+           "set_grad_enabled", "set_multithreading_enabled"]
 
 _warned = False
 

@@ -57,7 +57,7 @@ class Pass:
 class _Current(threading.local):
     """The backward that runs now in this thread, and its node."""
 
-    task, node, multithreading = None, None, True
+    task, node = None, None
 
     @property
     def reachable(self):
@@ -81,6 +81,7 @@ def run_backward(roots, cts, keep_graph, create_graph, captures=None, ends=None)
     outer = current.task, current.node
     task.depth = 0 if outer[0] is None else outer[0].depth + 1
     current.task, current.node = task, None
+    pairs, packing.stack = packing.stack, list(packing.stack)    # what hooks do to it ends with the pass
     try:
         before, state.enabled = state.enabled, create_graph
         try:
@@ -94,6 +95,7 @@ def run_backward(roots, cts, keep_graph, create_graph, captures=None, ends=None)
             callback()
     finally:
         current.task, current.node = outer
+        packing.stack = pairs
 
 
 def queue_callback(callback):
@@ -262,7 +264,7 @@ def fitted(node, results):
         if edge is None:
             results[i] = None
         elif results[i] is not None:
-            results[i] = fit(results[i], edge[0].metas[edge[1]], node)
+            results[i] = fit(results[i], edge[0].metas[edge[1]], node, i)
     return results
 
 

@@ -166,7 +166,8 @@ class AccumulateGrad(Node):
     builtin = True
 
     def __init__(self, variable):
-        super().__init__((), ((variable._size, variable.dtype),))
+        from reference_impl.leaves import collected_dtype
+        super().__init__((), ((variable._size, collected_dtype(variable)),))
         self.sequence = float("inf")     # as in torch: leaves are served as soon as they are ready
         self.variable = variable
 

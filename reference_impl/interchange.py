@@ -5,6 +5,8 @@ import numpy as np
 from reference_impl.creation import from_numpy
 from reference_impl.errors import Argument, ArgumentType, DtypeMismatch
 from reference_impl.geometry import contiguous_stride
+from reference_impl.grad_mode import state
+from reference_impl.leaves import forget_accumulator
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_alias
 
@@ -121,7 +123,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         source = source._storage
     elif isinstance(source, UntypedStorage):
         source = source._storage
-    if self.requires_grad and self.is_leaf:
+    if self.requires_grad and self.is_leaf and state.enabled:
         raise Argument("a leaf Variable that requires grad is being used in an in-place operation.")
     size = (source.nbytes() // self.dtype.itemsize,) if size is None else tuple(size)
     stride = contiguous_stride(size) if stride is None else tuple(stride)
@@ -129,6 +131,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     self._storage_cache, self._size = source, size
     self._stride, self._offset = stride, storage_offset
     self._counter.value += 1
+    forget_accumulator(self)
     return self
 
 

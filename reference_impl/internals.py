@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from reference_impl.engine import current, execution_order
 from reference_impl.errors import Argument, ArgumentType
+from reference_impl.grad_mode import state
 from reference_impl.graph import AccumulateGrad, Node
 from reference_impl.nodes import DelayedError, UndefinedGrad
 from reference_impl.saved_hooks import increment_version as _increment_version
@@ -36,7 +37,7 @@ def _current_graph_task_execution_order():
     if current.task is None:
         raise Argument("_current_graph_task_execution_order should only be called during the backward "
                        "pass")
-    if current.multithreading:
+    if state.multithreading:
         raise Argument("get_current_graph_task_execution_order expects the current backward to be "
                        "executed with multithreading disabled, e.g. within "
                        "torch.autograd.set_multithreading_enabled(False)")

@@ -3,8 +3,8 @@
 import abc
 from collections import namedtuple
 
-from reference_impl.errors import Argument, NotLeaf
 from reference_impl import graph
+from reference_impl.errors import Argument, NotLeaf
 from reference_impl.graph import gradient_edge
 from reference_impl.hooks import RemovableHandle
 from reference_impl.saving import packing

@@ -63,7 +63,7 @@ def keep(t, is_result=False):
             "make a clone to get a normal tensor and use it in autograd, or use "
             "`torch.no_grad()` instead of `torch.inference_mode()`.")
     self.version, self.nr = t._counter.value, t._nr
-    if packing.stack:
+    if packing.stack and not t._wrapped:         # users do not get to see a number's tensor
         self._pack(t, *packing.stack[-1])
     else:
         self.tensor = shallow(t) if is_result else t
