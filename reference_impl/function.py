@@ -223,9 +223,9 @@ class Function(metaclass=FunctionMeta):
         outputs = places.placed(raw, separate)
         if level.depth and has_tangent(tensors):
             attach_function_tangents(node, cls, args, outputs, places.written, places.can_vary)
-        node.saved_for_forward = None
         if recording:
             _keep(node)
+        node.saved_for_forward, node.dirty_tensors = None, ()    # a written view leads back to the node
         return outputs if isinstance(made, tuple) else outputs[0]
 
 
@@ -360,7 +360,7 @@ def _keep(node):
         if t is not None and not isinstance(t, Tensor):
             raise ArgumentType("save_for_backward can only save variables, but argument "
                                f"{i} is of type {type(t).__name__}")
-    written = {id(t) for t in node.dirty_tensors}       # a written view holds its base, and that the node
+    written = {id(t) for t in node.dirty_tensors}
     node._kept = tuple(keep(t, t is not None and (t._node is node or id(t) in written))
                        for t in node.to_save or ())
     node.to_save = None

@@ -33,7 +33,9 @@ def run_view(rule, values):
         return ins[0]._absorb()
     source = ins[0]
     arguments = {n: values[rule.by_name[n]] for n in rule.argument_names}
-    edges = edges_of(ins) if state.enabled and source.requires_grad else None
+    # torch's view kernels leave inference tensors alone ("View of inference tensor" in its source)
+    plain = not source._inference
+    edges = edges_of(ins) if plain and state.enabled and source.requires_grad else None
     made = rule.forward(source._geometry, **arguments)
     many = isinstance(made, list)
     dtype = rule.retype(source.dtype, **arguments) if rule.retype else source.dtype
@@ -45,8 +47,7 @@ def run_view(rule, values):
             out._inference = True
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
-    # torch's view kernels leave inference tensors alone ("View of inference tensor" in its source)
-    for out in outputs if rule.tracked and not source._inference else ():
+    for out in outputs if plain and rule.tracked else ():
         attach(out, source, rule, arguments, many)
     if level.depth and tangent_of(source) is not None:
         attach_tangents(rule, ins, outputs, arguments, many)
