@@ -15,7 +15,7 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, record
+from reference_impl.graph import Unsaved, edges_of, keep_tangents, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
@@ -220,6 +220,8 @@ def run(rule, values):
         record(rule, ins, edges, arguments, outputs, many)
     if level.depth and has_tangent(flat):
         attach_tangents(rule, ins, outputs, arguments, many)
+        if edges is not None:
+            keep_tangents(outputs)
     return named(rule.public_name)(outputs) if many else outputs[0]
 
 

@@ -11,9 +11,11 @@ import itertools
 import warnings
 
 from reference_impl.errors import Argument, ArgumentType, GradMismatch, LeafWrittenInPlace
+from reference_impl.forward_ad import has_tangent, level, paused
+from reference_impl.function_forward import attach_function_tangents
 from reference_impl.grad_mode import no_grad, state
 from reference_impl.graph import Node, gradient_edge
-from reference_impl.inplace import rebase
+from reference_impl.inplace import check_history, rebase
 from reference_impl.nodes import DelayedError
 from reference_impl.saving import graph_freed, keep
 from reference_impl.tensor import Tensor
@@ -70,6 +72,8 @@ class BackwardCFunction(FunctionCtx, Node):
     @property
     def saved_tensors(self):
         """What save_for_backward kept. Raises GraphFreed, SavedTensorModified, Argument."""
+        if self.saved_for_forward is not None:       # within jvp
+            return self.saved_for_forward
         if self._freed:
             raise graph_freed()
         once = self._forward_cls.clear_saved_tensors_on_access
@@ -210,14 +214,18 @@ class Function(metaclass=FunctionMeta):
         recording = state.enabled and any(node.needs_input_grad)
         if recording:
             node.edges = tuple(gradient_edge(t) for t in tensors)
-        with no_grad():
+        with no_grad(), paused():
             made = cls.forward(*args, **kwargs) if separate else cls.forward(node, *args, **kwargs)
             if separate:
                 cls.setup_context(node, args, made)
         raw = made if isinstance(made, tuple) else (made,)
-        outputs = _Outputs(node, tensors, recording).placed(raw, separate)
+        places = _Outputs(node, tensors, recording)
+        outputs = places.placed(raw, separate)
+        if level.depth and has_tangent(tensors):
+            attach_function_tangents(node, cls, args, outputs, places.written, places.can_vary)
         if recording:
             _keep(node)
+        node.saved_for_forward, node.dirty_tensors = None, ()    # a written view leads back to the node
         return outputs if isinstance(made, tuple) else outputs[0]
 
 
@@ -259,7 +267,7 @@ class _Outputs:
         outputs = tuple(self._place(o, nr, t, len(raw))
                         for nr, (o, t) in enumerate(zip(raw, tracked, strict=True)))
         for out in outputs:
-            if isinstance(out, Tensor) and out._view is not None and not self._written(out):
+            if isinstance(out, Tensor) and out._view is not None and not self.written(out):
                 out._view.made = self._made(sum(tracked))
         if self.recording:
             node.metas = tuple((o._size, o.dtype) if isinstance(o, Tensor) else ((), None)
@@ -279,12 +287,16 @@ class _Outputs:
             return "custom"
         return "normal" if state.enabled else "no_grad"
 
-    def _written(self, t):
+    def written(self, t):
+        """Whether it is an input that forward wrote."""
         return id(t) in self.dirty and id(t) in self.inputs
 
+    def can_vary(self, out):
+        """Whether an output can have a derivative at all."""
+        return out.dtype.is_differentiable and id(out) not in self.without
+
     def _differentiable(self, out):
-        return (self.recording and isinstance(out, Tensor) and out.dtype.is_differentiable
-                and id(out) not in self.without)
+        return self.recording and isinstance(out, Tensor) and self.can_vary(out)
 
     def _place(self, out, nr, tracked, count):
         """One output as the caller gets it."""
@@ -312,12 +324,16 @@ class _Outputs:
         return out if out._view is not None else out.detach_()
 
     def _rebased(self, out, nr, is_input, count):
-        if out.requires_grad and out.is_leaf:
+        if out.requires_grad and out._node is None:      # not is_leaf: a forbidden view refuses to say
             raise LeafWrittenInPlace("a leaf Variable that requires grad has been used in an in-place "
                                      "operation.")
         if not is_input:
-            warnings.warn("ctx.mark_dirty() received a tensor that was not an input. Only input Tensors "
-                          "that have been mutated should be passed to ctx.mark_dirty().", stacklevel=5)
+            stray = ("ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that "
+                     "have been mutated should be passed to ctx.mark_dirty().")
+            if out._view is not None:
+                raise Argument(stray)
+            warnings.warn(stray, stacklevel=5)
+        check_history(out)
         if out._view is not None and count > 1:
             raise Argument(
                 "If your Function modifies inplace an input that is a view of another Tensor, your "
@@ -344,7 +360,9 @@ def _keep(node):
         if t is not None and not isinstance(t, Tensor):
             raise ArgumentType("save_for_backward can only save variables, but argument "
                                f"{i} is of type {type(t).__name__}")
-    node._kept = tuple(keep(t, t is not None and t._node is node) for t in node.to_save or ())
+    written = {id(t) for t in node.dirty_tensors}
+    node._kept = tuple(keep(t, t is not None and (t._node is node or id(t) in written))
+                       for t in node.to_save or ())
     node.to_save = None
     node.non_differentiable = ()
 

@@ -367,3 +367,14 @@ def record(rule, ins, edges, arguments, outputs, many):
         outputs[i]._node, outputs[i]._nr = node, i
     if rule.saves:
         save_result(node, outputs)
+
+
+def keep_tangents(outputs, node=None):
+    """Results that their node keeps have tangents as well: backward itself goes on in forward mode."""
+    from reference_impl.forward_ad import set_tangent
+    for out in outputs:
+        owner = out._node if node is None else node
+        kept = owner.saved.get("result") if owner is not None else None
+        one = kept[out._nr] if isinstance(kept, list) else kept
+        if one is not None and out._tangent is not None and isinstance(one.tensor, Tensor):
+            set_tangent(one.tensor, out._tangent)

@@ -16,7 +16,7 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
 from reference_impl.geometry import may_self_overlap
 from reference_impl.grad_mode import state
-from reference_impl.graph import STAMP, Node, edges_of, gradient_edge, make_node, save_result
+from reference_impl.graph import STAMP, Node, edges_of, gradient_edge, keep_tangents, make_node, save_result
 from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
 from reference_impl.tensor import make_tensor, shallow
@@ -37,8 +37,8 @@ def run_inplace(rule, ins, flat, values, arguments):
     raw, _ = compute(rule, ins, flat, values, arguments)
     check_result_shape(target, getattr(raw, "shape", ()))
     check_cast(dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact), target.dtype)
-    tangent = None
-    if level.depth and has_tangent(flat):
+    moving = level.depth and has_tangent(flat)
+    if moving:
         tangent = tangents_of(rule, ins, make_tensor(raw.astype(target.dtype.np), target.dtype),
                               arguments)[0]
     node = None
@@ -51,8 +51,10 @@ def run_inplace(rule, ins, flat, values, arguments):
     if node is not None:
         rebase(target, node)
         save_result(node, [target])
-    if tangent is not None:
+    if moving:
         write_tangent(target, tangent)
+        if node is not None:
+            keep_tangents([target], node)
     return target
 
 
@@ -132,13 +134,18 @@ def check_view(t, how="is being modified inplace"):
     raise ViewWriteForbidden(f"{what} and {how}{stop} {ADVICE[made]}")
 
 
-def write(target, array):
-    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+def check_mode(target):
+    """Raises InferenceMisuse for a tensor of inference mode outside of it: its writes are not counted."""
     if target._inference and not state.inference:
         raise InferenceMisuse(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
             "clone to get a normal tensor before doing inplace update.See "
             "https://github.com/pytorch/rfcs/pull/17 for more details.")
+
+
+def write(target, array):
+    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+    check_mode(target)
     with np.errstate(all="ignore"):
         target._array[...] = array
     target._counter.value += 1

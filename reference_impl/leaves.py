@@ -214,7 +214,7 @@ def detach_(self):
     """Forget the history, in place. Refused for views."""
     if self._view is not None:
         raise ViewWriteForbidden("Can't detach views in-place. Use detach() instead.")
-    self._node, self._nr, self._leaf_grad = None, 0, False
+    self._node, self._nr, self._leaf_grad, self._tangent = None, 0, False, None
     return self
 
 

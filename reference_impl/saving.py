@@ -51,7 +51,7 @@ def keep(t, is_result=False):
     Raises InferenceMisuse.
     """
     self = object.__new__(SavedTensor)
-    self.is_result, self.node, self.nr = is_result, None, 0
+    self.is_result, self.node, self.nr, self.recorded = is_result, None, 0, False
     self.packed = self.unpack_hook = None
     if t is None:
         self.tensor, self.version = NOTHING, 0
@@ -62,7 +62,7 @@ def keep(t, is_result=False):
             "in inference mode in computation tracked by autograd. To work around this, you can "
             "make a clone to get a normal tensor and use it in autograd, or use "
             "`torch.no_grad()` instead of `torch.inference_mode()`.")
-    self.version, self.nr = t._counter.value, t._nr
+    self.version, self.nr, self.recorded = t._counter.value, t._nr, t._node is not None
     if packing.stack and not t._wrapped:         # users do not get to see a number's tensor
         self._pack(t, *packing.stack[-1])
     else:
@@ -73,7 +73,7 @@ def keep(t, is_result=False):
 class SavedTensor:
     """A tensor that a node keeps. Made by `keep` alone."""
 
-    __slots__ = ("is_result", "node", "nr", "packed", "tensor", "unpack_hook", "version")
+    __slots__ = ("is_result", "node", "nr", "packed", "recorded", "tensor", "unpack_hook", "version")
 
     def __init__(self):
         raise Argument("Trying to create a SavedTensor object from Python is forbidden.")
@@ -141,8 +141,16 @@ class SavedTensor:
         elif t._counter.value != self.version:
             raise self._modified(t, owner)
         elif not self.is_result:
+            if self.recorded and t._node is None:
+                raise Argument("Trying to use a saved tensor that has been detached in-place, i.e. with "
+                               ".detach_(). This is not supported, please use out-of-place `.detach()` "
+                               "instead")
             return t
-        return placed(shallow(t), node, self.nr)
+        out = placed(shallow(t), node, self.nr)
+        if t._tangent is not None:
+            from reference_impl.forward_ad import set_tangent
+            set_tangent(out, t._tangent)
+        return out
 
     def _unpacked(self):
         t = self.unpack_hook(self.packed)

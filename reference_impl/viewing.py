@@ -5,7 +5,7 @@ through any alias, the base gets a new history; a view made earlier notices that
 and derives its own history anew from the base's.
 """
 
-from reference_impl.forward_ad import attach_tangents, level
+from reference_impl.forward_ad import attach_tangents, level, tangent_of
 from reference_impl.geometry import Geometry
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
@@ -13,12 +13,17 @@ from reference_impl.tensor import make_alias
 
 
 class ViewInfo:
-    """Why a tensor is a view. made: "normal", "no_grad", "multi_output" or "custom"."""
+    """Why a tensor is a view. made: "normal", "no_grad", "multi_output" or "custom".
 
-    __slots__ = ("base", "made", "replay", "version")
+    replay: the steps that lead from the base to it. forward_base: the tensor whose tangent this
+    one's is a part of, None where they are not shared (make_dual); forward_replay: steps from there.
+    """
 
-    def __init__(self, base, replay, version, made):
+    __slots__ = ("base", "forward_base", "forward_replay", "made", "replay", "version")
+
+    def __init__(self, base, replay, version, made, forward_base, forward_replay):
         self.base, self.replay, self.version, self.made = base, replay, version, made
+        self.forward_base, self.forward_replay = forward_base, forward_replay
 
 
 def run_view(rule, values):
@@ -28,7 +33,9 @@ def run_view(rule, values):
         return ins[0]._absorb()
     source = ins[0]
     arguments = {n: values[rule.by_name[n]] for n in rule.argument_names}
-    edges = edges_of(ins) if state.enabled and source.requires_grad else None
+    # torch's view kernels leave inference tensors alone ("View of inference tensor" in its source)
+    plain = not source._inference
+    edges = edges_of(ins) if plain and state.enabled and source.requires_grad else None
     made = rule.forward(source._geometry, **arguments)
     many = isinstance(made, list)
     dtype = rule.retype(source.dtype, **arguments) if rule.retype else source.dtype
@@ -40,9 +47,9 @@ def run_view(rule, values):
             out._inference = True
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
-    for out in outputs if rule.tracked else ():
+    for out in outputs if plain and rule.tracked else ():
         attach(out, source, rule, arguments, many)
-    if level.depth and source._tangent is not None:
+    if level.depth and tangent_of(source) is not None:
         attach_tangents(rule, ins, outputs, arguments, many)
     return tuple(outputs) if many else outputs[0]
 
@@ -52,15 +59,16 @@ def attach(out, source, rule, arguments, many=False):
     made = "normal" if state.enabled else "inference_mode" if state.inference else "no_grad"
     if many and state.enabled:
         made = "multi_output"
-    info, replay = source._view, ()
-    base = source
+    info, base, replay = source._view, source, ()
+    ahead, ahead_replay = source, ()
     if info is not None:
-        base = info.base
-        replay = info.replay
+        base, replay = info.base, info.replay
+        if info.forward_base is not None:
+            ahead, ahead_replay = info.forward_base, info.forward_replay
         if made == "normal":
             made = info.made
-    step = None if many else (rule, arguments)
-    out._view = ViewInfo(base, replay + (step,), out._counter.value, made)
+    step = (None if many else (rule, arguments),)
+    out._view = ViewInfo(base, replay + step, out._counter.value, made, ahead, ahead_replay + step)
 
 
 def refresh(t):
@@ -78,15 +86,19 @@ def refresh(t):
     move_history(t, again._node, again._nr)
 
 
-def replayed(t, base=None):
-    """The view `t` taken of `base` (default: its own base) again, with history."""
+def replayed(t, base=None, forward=False):
+    """The view `t` taken of `base` (default: its own base) again, with history.
+
+    forward: `base` stands for the forward base, and is its tangent.
+    """
     info = t._view
-    base = info.base if base is None else base
+    own, steps = (info.forward_base, info.forward_replay) if forward else (info.base, info.replay)
+    base = own if base is None else base
     before, state.enabled = state.enabled, True
     try:
-        if base.dtype is t.dtype and not state.view_replay:
-            return base.as_strided(t._size, t._stride, t._offset - info.base._offset + base._offset)
-        for rule, arguments in info.replay:
+        if own.dtype is t.dtype and not state.view_replay:
+            return base.as_strided(t._size, t._stride, t._offset - own._offset + base._offset)
+        for rule, arguments in steps:
             from reference_impl.dispatch import run
             base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
         return base
