@@ -239,14 +239,16 @@ class RuleNode(Node):
         return what.unpack(self)
 
     def _materialise(self, cts):
-        """Zeros where no cotangent arrived; None for outputs that cannot have one."""
-        from reference_impl.creation import zeros
-        full = [ct if ct is not None else zeros(size, dtype=d) if d.is_differentiable else None
+        """Nothing, in the right shape, where no cotangent arrived; None for outputs that cannot have
+        one."""
+        from reference_impl.zero_tangent import no_cotangent
+        full = [ct if ct is not None else no_cotangent(size, d) if d.is_differentiable else None
                 for ct, (size, d) in zip(cts, self.metas, strict=True)]
         return tuple(full) if self.many else full[0]
 
     def _flatten(self, got):
         """One cotangent per edge from one per input; checks that the wanted ones are there."""
+        from reference_impl.zero_tangent import ZeroTangent
         flat = []
         for meta, ct in zip(self.structure, got, strict=True):
             if isinstance(meta, list):
@@ -255,7 +257,7 @@ class RuleNode(Node):
             elif meta is not None:
                 flat.append(ct)
         for i, (ct, wanted) in enumerate(zip(flat, self.needed, strict=True)):
-            if not wanted:
+            if not wanted or isinstance(ct, ZeroTangent):
                 flat[i] = None
             elif isinstance(ct, Unsaved):
                 raise AssertionError(

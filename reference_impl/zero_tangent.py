@@ -1,4 +1,5 @@
-"""The tangent of an input that has none: zeros that times anything are zeros.
+"""The tangent of an input, or the cotangent of an output, that has none: zeros that times anything
+are zeros.
 
 The rule y' = x' w + x w' must give x' w where w is a constant, an infinite x included. So what
 stands for w' is not 0 * x = nan but nothing at all, as torch's zero tensors ("ZeroTensor" in its
@@ -50,6 +51,11 @@ def zero_tangent(x):
     if x._wrapped:
         made._wrapped = True
     return made
+
+
+def no_cotangent(size, dtype):
+    """Nothing, as the cotangent of an output that took no part."""
+    return _nothing(zeros(size, dtype=dtype))
 
 
 def _nothing(t):

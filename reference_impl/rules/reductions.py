@@ -307,64 +307,6 @@ for _name, _ufunc in (("all", np.logical_and), ("any", np.logical_or)):
     rule(_name, _truth(_ufunc), inputs=("self",))
 
 
-# ── statistics ─────────────────────────────────────────────────────────────────────────────────
-
-def _freedom(shape, dim, correction):
-    """Divisor of the variance: max(0, n - correction), correction None meaning 1."""
-    return max(0, count(shape, dim) - (1 if correction is None else correction))
-
-
-def _var(self, dim=None, *, correction=None, keepdim=False):
-    need_float(self, "std and var only support floating point and complex dtypes")
-    axes, x = all_dims(dim, self.ndim), carry(self)
-    n = count(self.shape, axes)
-    away = x - np.sum(x, axis=axes, keepdims=True) / (n if x.dtype == object else x.dtype.type(n))
-    square = (away * away.conj()).real if x.dtype.kind == "c" else away * away
-    total = np.sum(square, axis=axes, keepdims=keepdim)
-    freedom = _freedom(self.shape, axes, correction)
-    out = total / (freedom if x.dtype == object else total.dtype.type(freedom))
-    return out if x.dtype.kind == "c" else out.astype(self.dtype)
-
-
-def _std(self, dim=None, *, correction=None, keepdim=False):
-    x = carry(self)
-    root = np.sqrt(_var(x, dim, correction=correction, keepdim=keepdim))
-    return root if x.dtype.kind == "c" else root.astype(self.dtype)
-
-
-def _var_slope(x, dim, correction):
-    freedom = _freedom(x.shape, dim, correction)
-    return 2 / freedom if freedom else np.inf
-
-
-def _var_vjp(ct, ins, y, dim, correction, keepdim):
-    x = ins[0]
-    return [_var_slope(x, dim, correction) * kept(ct, x.shape, dim, keepdim)
-            * (x - x.mean(all_dims(dim, x.ndim), True))]
-
-
-def _var_jvp(t, ins, y, dim, correction, keepdim):
-    x, dims = ins[0], all_dims(dim, ins[0].ndim)
-    along = (_var_slope(x, dim, correction) * (x - x.mean(dims, True)).conj() * t[0]).real
-    return along.sum(dims, keepdim)
-
-
-def _std_vjp(ct, ins, y, dim, correction, keepdim):
-    # the root has no slope at 0; torch takes 0 there
-    slope = torch.where(y == 0, torch.zeros_like(y), ct / (2 * y))
-    return _var_vjp(slope, ins, y, dim, correction, keepdim)
-
-
-def _std_jvp(t, ins, y, dim, correction, keepdim):
-    slope = _var_jvp(t, ins, y, dim, correction, keepdim) / (2 * y)
-    return torch.where(y == 0, torch.zeros_like(y), slope)
-
-
-rule("var", _var, inputs=("self",), vjp=_var_vjp, jvp=_var_jvp, saves={"self": ("self",)})
-rule("std", _std, inputs=("self",), vjp=_std_vjp, jvp=_std_jvp,
-     saves={"self": ("self", "result")})
-
-
 def _logsumexp(self, dim, keepdim=False):
     axes, x = all_dims(dim, self.ndim), carry(self)
     # the shift keeps exp in range; none where the maximum is infinite (inf - inf) or missing
