@@ -175,7 +175,7 @@ def set_tangent(t, tangent):
                             f"{list(t._size)} while the given forward gradient is of size "
                             f"{list(tangent._size)}.")
     if not lies_like(tangent, t):
-        tangent = zeros_lying_like(t, tangent.dtype).copy_(tangent)
+        tangent = zeros_lying_like(t).copy_(tangent)
     t._tangent = tangent
     level.duals.append(weakref.ref(t))
 
@@ -195,10 +195,10 @@ def storage_length(t):
     return t._storage.nbytes() // t.dtype.itemsize
 
 
-def zeros_lying_like(t, dtype):
-    """Zeros in a storage of their own, placed there as `t` is in its."""
+def zeros_lying_like(t):
+    """Zeros of the dtype of `t` in a storage of their own, placed there as `t` is in its."""
     length = max(storage_length(t), t._offset + 1 if numel(t._size) else 0)
-    return make_alias(Storage(np.zeros(length, dtype.np), t._meta), dtype, t._size, t._stride,
+    return make_alias(Storage(np.zeros(length, t.dtype.np), t._meta), t.dtype, t._size, t._stride,
                       t._offset, VersionCounter())
 
 
@@ -271,6 +271,6 @@ def write_tangent(target, tangent):
         if base is None:
             set_tangent(target, tangent.clone())
             return
-        whole = zeros_lying_like(base, tangent.dtype)
+        whole = zeros_lying_like(base)
         set_tangent(base, whole)
         set_tangent(target, _part(target, whole).copy_(tangent))
