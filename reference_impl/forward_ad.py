@@ -73,22 +73,30 @@ class dual_level(contextlib.ContextDecorator):
         exit_dual_level()
 
 
-def _is_fwd_grad_enabled():
+def is_enabled():
+    """Whether tangents travel and are seen, within a level."""
     return level.enabled
 
 
+def set_enabled(mode):
+    _set_mode(_current_level, mode)
+
+
 class _set_fwd_grad_enabled(contextlib.ContextDecorator):
-    """Whether tangents travel and are seen; at once when called, back at the end of a block."""
+    """`set_enabled`, at once when called, and back at the end of a block."""
 
     def __init__(self, mode):
         self._before = level.enabled
-        _set_mode(_current_level, mode)
+        set_enabled(mode)
 
     def __enter__(self):
         pass
 
     def __exit__(self, *exc_info):
         _set_mode(_current_level, self._before)
+
+
+_is_fwd_grad_enabled = is_enabled
 
 
 class paused:
