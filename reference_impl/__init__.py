@@ -47,7 +47,7 @@ from reference_impl.random import (
 from reference_impl import arranging
 from reference_impl import internals as _C
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn, return_types, special, statistics
+from reference_impl import linalg, nn, return_types, special, statistics, utils
 
 from reference_impl.aliases import give_second_names
 

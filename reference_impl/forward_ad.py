@@ -73,22 +73,30 @@ class dual_level(contextlib.ContextDecorator):
         exit_dual_level()
 
 
-def _is_fwd_grad_enabled():
+def is_enabled():
+    """Whether tangents travel and are seen, within a level."""
     return level.enabled
 
 
+def set_enabled(mode):
+    _set_mode(_current_level, mode)
+
+
 class _set_fwd_grad_enabled(contextlib.ContextDecorator):
-    """Whether tangents travel and are seen; at once when called, back at the end of a block."""
+    """`set_enabled`, at once when called, and back at the end of a block."""
 
     def __init__(self, mode):
         self._before = level.enabled
-        _set_mode(_current_level, mode)
+        set_enabled(mode)
 
     def __enter__(self):
         pass
 
     def __exit__(self, *exc_info):
         _set_mode(_current_level, self._before)
+
+
+_is_fwd_grad_enabled = is_enabled
 
 
 class paused:
@@ -175,7 +183,7 @@ def set_tangent(t, tangent):
                             f"{list(t._size)} while the given forward gradient is of size "
                             f"{list(tangent._size)}.")
     if not lies_like(tangent, t):
-        tangent = zeros_lying_like(t, tangent.dtype).copy_(tangent)
+        tangent = zeros_lying_like(t).copy_(tangent)
     t._tangent = tangent
     level.duals.append(weakref.ref(t))
 
@@ -195,10 +203,10 @@ def storage_length(t):
     return t._storage.nbytes() // t.dtype.itemsize
 
 
-def zeros_lying_like(t, dtype):
-    """Zeros in a storage of their own, placed there as `t` is in its."""
+def zeros_lying_like(t):
+    """Zeros of the dtype of `t` in a storage of their own, placed there as `t` is in its."""
     length = max(storage_length(t), t._offset + 1 if numel(t._size) else 0)
-    return make_alias(Storage(np.zeros(length, dtype.np), t._meta), dtype, t._size, t._stride,
+    return make_alias(Storage(np.zeros(length, t.dtype.np), t._meta), t.dtype, t._size, t._stride,
                       t._offset, VersionCounter())
 
 
@@ -271,6 +279,6 @@ def write_tangent(target, tangent):
         if base is None:
             set_tangent(target, tangent.clone())
             return
-        whole = zeros_lying_like(base, tangent.dtype)
+        whole = zeros_lying_like(base)
         set_tangent(base, whole)
         set_tangent(target, _part(target, whole).copy_(tangent))

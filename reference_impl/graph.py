@@ -290,7 +290,7 @@ class RuleNode(Node):
 @cache
 def node_class(name):
     """The class of nodes called `name`: torch's names are type names."""
-    builtin = name in ("NotImplemented", "CopyBackwards")
+    builtin = name in ("NotImplemented", "CopyBackwards", "Identity")
     return type(name, (RuleNode,), {"__slots__": (), "builtin": builtin})
 
 

@@ -151,9 +151,14 @@ def check_mode(target):
             "https://github.com/pytorch/rfcs/pull/17 for more details.")
 
 
+watchers = []        # called with a tensor before it is written
+
+
 def write(target, array):
     """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
     check_mode(target)
+    for watch in watchers:
+        watch(target)
     with np.errstate(all="ignore"):
         target._array[...] = array
     target._counter.value += 1

@@ -6,6 +6,7 @@ Private in torch, too; PyTorch's own tests, debuggers and checkpointing look thr
 import weakref
 from types import SimpleNamespace
 
+from reference_impl import forward_ad
 from reference_impl.engine import current, execution_order
 from reference_impl.errors import Argument, ArgumentType
 from reference_impl.grad_mode import state
@@ -18,6 +19,7 @@ __all__ = ["_WeakTensorRef", "_autograd", "_current_autograd_node", "_current_gr
            "_current_graph_task_id", "_functions", "_increment_version",
            "_will_engine_execute_node"]
 
+_set_fwd_grad_enabled, _is_fwd_grad_enabled = forward_ad.set_enabled, forward_ad.is_enabled
 _functions = SimpleNamespace(AccumulateGrad=AccumulateGrad, DelayedError=DelayedError,
                              UndefinedGrad=UndefinedGrad)
 

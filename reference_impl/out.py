@@ -4,7 +4,8 @@ import warnings
 
 import numpy as np
 
-from reference_impl.errors import Argument, NoGradRequired, shape_text
+from reference_impl.errors import Argument, NoForwardMode, NoGradRequired, shape_text
+from reference_impl.forward_ad import has_tangent, level
 from reference_impl.geometry import contiguous_stride, numel
 from reference_impl.grad_mode import no_grad, state
 from reference_impl.overlap import check_internal
@@ -28,6 +29,9 @@ def call_into(operation, args, kwargs):
     if state.enabled and any(x.requires_grad for x in given):
         raise NoGradRequired(f"{operation.name}(): functions with out=... arguments don't support "
                              "automatic differentiation, but one of the arguments requires grad.")
+    if level.depth and has_tangent(given):
+        raise NoForwardMode(f"Trying to use forward AD with {operation.name}_out that does not support it "
+                            "because it is an out= function")
     with no_grad():
         made = operation.call(args, kwargs)
     results = (made,) if isinstance(made, Tensor) else tuple(made)
@@ -52,7 +56,7 @@ def call_into(operation, args, kwargs):
 def resize_(self, *sizes, memory_format=None):
     """Give the tensor another size; its first elements stay, new memory holds zeros."""
     from reference_impl.shapes import sizes_of
-    if self.requires_grad:
+    if self.requires_grad and not state.inference:       # in inference mode autograd does not look
         raise Argument("cannot resize variables that require grad")
     size = sizes_of(sizes)
     stride, need = contiguous_stride(size), numel(size)
@@ -68,6 +72,7 @@ def resize_(self, *sizes, memory_format=None):
         self._storage_cache = storage
     self._array = self._storage.array(self.dtype, size, stride, self._offset)
     self._size, self._stride = size, stride
+    self._counter.value += 1
     return self
 
 

@@ -7,11 +7,13 @@ from reference_impl import graph
 from reference_impl.errors import Argument, NotLeaf
 from reference_impl.graph import gradient_edge
 from reference_impl.hooks import RemovableHandle
+from reference_impl.mutation import allow_mutation_on_saved_tensors
 from reference_impl.saving import packing
 from reference_impl.tensor import Tensor
 
-__all__ = ["GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge",
-           "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks",
+           "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu",
+           "saved_tensors_hooks"]
 
 
 class Node(abc.ABC):

@@ -47,17 +47,17 @@ def run_view(rule, values):
             out._inference = True
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
-    for out in outputs if plain and rule.tracked else ():
-        attach(out, source, rule, arguments, many)
+    for i, out in enumerate(outputs if plain and rule.tracked else ()):
+        attach(out, source, rule, arguments, i if many else None)
     if level.depth and tangent_of(source) is not None:
         attach_tangents(rule, ins, outputs, arguments, many)
     return tuple(outputs) if many else outputs[0]
 
 
-def attach(out, source, rule, arguments, many=False):
-    """Make `out` a differentiable view of `source` (or of its base)."""
+def attach(out, source, rule, arguments, index=None):
+    """Make `out` a differentiable view of `source` (or of its base). index: which of several views."""
     made = "normal" if state.enabled else "inference_mode" if state.inference else "no_grad"
-    if many and state.enabled:
+    if index is not None and state.enabled:
         made = "multi_output"
     info, base, replay = source._view, source, ()
     ahead, ahead_replay = source, ()
@@ -67,7 +67,7 @@ def attach(out, source, rule, arguments, many=False):
             ahead, ahead_replay = info.forward_base, info.forward_replay
         if made == "normal":
             made = info.made
-    step = (None if many else (rule, arguments),)
+    step = ((rule, arguments, index),)
     out._view = ViewInfo(base, replay + step, out._counter.value, made, ahead, ahead_replay + step)
 
 
@@ -98,9 +98,10 @@ def replayed(t, base=None, forward=False):
     try:
         if own.dtype is t.dtype and not state.view_replay:
             return base.as_strided(t._size, t._stride, t._offset - own._offset + base._offset)
-        for rule, arguments in steps:
+        for rule, arguments, index in steps:
             from reference_impl.dispatch import run
             base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
+            base = base if index is None else base[index]
         return base
     finally:
         state.enabled = before

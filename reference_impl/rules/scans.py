@@ -283,6 +283,8 @@ def over_norm(t, y, ord):
 
 def vector_norm_vjp(ct, ins, y, ord, dim, keepdim):
     x = ins[0]
+    if ord == 0:
+        return [None]
     ct, y = (kept(t, x.shape, dim, keepdim) for t in (ct, y))
     return [norm_slope(x, ord) * over_norm(ct, y, ord)]
 
