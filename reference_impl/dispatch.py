@@ -63,7 +63,8 @@ class Operation:
                     values = bind(one, args, kwargs, strict)
                 except TypeError as error:
                     # without its frames: they hold the arguments, and `failures`, in a cycle
-                    failures.append(error.with_traceback(None))
+                    error.__traceback__ = error.__context__ = None
+                    failures.append(error)
                     continue
                 return run(one, values)
         raise failures[-1]

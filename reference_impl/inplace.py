@@ -27,7 +27,7 @@ from reference_impl.graph import (
 )
 from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
-from reference_impl.tensor import make_tensor, shallow
+from reference_impl.tensor import make_tensor
 
 
 def run_inplace(rule, ins, flat, values, arguments):
@@ -188,22 +188,20 @@ class CopySlices(Node):
     The cotangent of the base goes through `inner` where the view lies, unchanged elsewhere.
     """
 
-    __slots__ = ("base_geometry", "inner", "view_like")
+    __slots__ = ("base_geometry", "inner", "way")
     builtin = True
 
     def __init__(self, base, view, inner):
         super().__init__((gradient_edge(base), *inner.edges[1:]), ((base._size, base.dtype),))
+        from reference_impl.viewing import way_of
         self.inner = inner
-        self.base_geometry = base._geometry
-        self.view_like = shallow(view)
-        self.view_like._view = view._view
+        self.base_geometry, self.way = base._geometry, way_of(view)
 
     def release(self):
         self.inner = None        # what the write was is itself something kept
 
     def backward(self, cts):
         from reference_impl.creation import empty_strided
-        from reference_impl.viewing import replayed
         if cts[0] is None:
             return [None] * len(self.edges)
         if self.inner is None:
@@ -212,7 +210,7 @@ class CopySlices(Node):
         base = self.base_geometry
         whole = empty_strided(base.size, base.stride, dtype=cts[0].dtype)
         whole.copy_(cts[0])
-        part = replayed(self.view_like, whole)
+        part = self.way.taken(whole)
         got = self.inner.backward([part.clone()])
         first = got[0]
         if first is None:

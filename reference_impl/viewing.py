@@ -6,7 +6,6 @@ and derives its own history anew from the base's.
 """
 
 from reference_impl.forward_ad import attach_tangents, level, tangent_of
-from reference_impl.geometry import Geometry
 from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.tensor import make_alias
@@ -82,33 +81,44 @@ def refresh(t):
     if info.version >= 0:
         check_view(t, "its base or another view of its base has been modified inplace")
     info.version = t._counter.value
-    again = replayed(t)
+    again = way_of(t).taken(info.base)
     move_history(t, again._node, again._nr)
 
 
-def replayed(t, base=None, forward=False):
-    """The view `t` taken of `base` (default: its own base) again, with history.
+class Way:
+    """How a view lies in its base, told without either: what was kept of them would be a cycle.
 
-    forward: `base` stands for the forward base, and is its tangent.
+    size, stride, offset: in elements, the offset from the base's. steps: the views that lead there.
     """
-    info = t._view
-    own, steps = (info.forward_base, info.forward_replay) if forward else (info.base, info.replay)
-    base = own if base is None else base
-    before, state.enabled = state.enabled, True
-    try:
-        if own.dtype is t.dtype and not state.view_replay:
-            return base.as_strided(t._size, t._stride, t._offset - own._offset + base._offset)
-        for rule, arguments, index in steps:
-            from reference_impl.dispatch import run
-            base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
-            base = base if index is None else base[index]
-        return base
-    finally:
-        state.enabled = before
+
+    __slots__ = ("offset", "same_dtype", "size", "steps", "stride")
+
+    def __init__(self, view, base, steps):
+        self.size, self.stride, self.offset = view._size, view._stride, view._offset - base._offset
+        self.same_dtype, self.steps = base.dtype is view.dtype, steps
+
+    def taken(self, base):
+        """The view of `base`, or of a tensor that lies in memory as it does, with history."""
+        before, state.enabled = state.enabled, True
+        try:
+            if self.same_dtype and not state.view_replay:
+                return base.as_strided(self.size, self.stride, base._offset + self.offset)
+            for rule, arguments, index in self.steps:
+                from reference_impl.dispatch import run
+                base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
+                base = base if index is None else base[index]
+            return base
+        finally:
+            state.enabled = before
 
 
-def geometry_of(t):
-    return Geometry(t._size, t._stride, t._offset)
+def way_of(t):
+    return Way(t, t._view.base, t._view.replay)
+
+
+def forward_way_of(t):
+    """From the tensor whose tangent `t`'s is a part of."""
+    return Way(t, t._view.forward_base, t._view.forward_replay)
 
 
 def detached(t, counter=None):
