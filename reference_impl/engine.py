@@ -5,9 +5,9 @@ another runs (by a hook, by a Function's backward) is a pass of its own; where s
 deeper than Python's stack allows, they go on in another thread, as in torch.
 """
 
+import functools
 import itertools
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from heapq import heappop, heappush
 from sys import getrefcount
@@ -37,7 +37,6 @@ class Pass:
         self.roots, self.keep_graph, self.captures = roots, keep_graph, captures
         self.number, self.depth, self.callbacks = next(_numbers), 0, []
         self.waiting = _dependencies(roots)
-        self.nodes = {*self.waiting, *(node for node, _ in roots)}
         if captures is not None:
             self.useful = _leading_to({node for node, _ in captures}, roots)
         else:
@@ -45,6 +44,11 @@ class Pass:
         self.captured_at = {}
         for node, nr in captures or ():
             self.captured_at.setdefault(node, []).append(nr)
+
+    @functools.cached_property
+    def nodes(self):
+        """All nodes that can be reached."""
+        return {*self.waiting, *(node for node, _ in self.roots)}
 
     def runs(self, node):
         return self.useful is None or node in self.useful
@@ -123,7 +127,7 @@ def _walk(task, cts):
     for (node, nr), ct in zip(task.roots, cts, strict=True):
         _add(buffers, node, nr, fit(ct, node.metas[nr], node))
     for node in dict.fromkeys(node for node, _ in task.roots):
-        if task.waiting[node] == 0 and task.reaches(node):
+        if not task.waiting.get(node) and task.reaches(node):
             heappush(ready, (-node.sequence, next(order), node))
     while ready:
         _, _, node = heappop(ready)
@@ -182,7 +186,7 @@ def _ours_alone(slots, nr):
 
 def _dependencies(roots):
     """How many edges lead to each node that can be reached."""
-    found, seen, stack = Counter(), set(), [node for node, _ in roots]
+    found, seen, stack = {}, set(), [node for node, _ in roots]
     while stack:
         node = stack.pop()
         if node in seen:
@@ -190,7 +194,7 @@ def _dependencies(roots):
         seen.add(node)
         for edge in node.edges:
             if edge is not None:
-                found[edge[0]] += 1
+                found[edge[0]] = found.get(edge[0], 0) + 1
                 stack.append(edge[0])
     return found
 
@@ -215,7 +219,7 @@ def _leading_to(targets, roots):
 def execution_order(task):
     """The nodes of a pass in the order in which they run. Norm: the order of sequence numbers,
     leaves first, among those that wait for nothing."""
-    waiting, order, found = Counter(task.waiting), itertools.count(), []
+    waiting, order, found = dict(task.waiting), itertools.count(), []
     heap = [(-node.sequence, next(order), node) for node in
             dict.fromkeys(node for node, _ in task.roots)]
     heap.sort()

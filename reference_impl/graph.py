@@ -125,8 +125,14 @@ class Node:
         from reference_impl.creation import CPU
         return [InputMetadata(Size(size), dtype, CPU, False, False) for size, dtype in self.metas]
 
+    requires_grad = True
+
     def _sequence_nr(self):
         return self.sequence
+
+    def _set_sequence_nr(self, number):
+        """Change when backward takes this node among those that wait for nothing."""
+        self.sequence = number
 
     def backward(self, cts):
         """Cotangents of the inputs, one per edge (None: none). cts: one per output or None."""
@@ -266,16 +272,9 @@ class RuleNode(Node):
         return flat
 
     def __getattr__(self, name):
+        """What was kept, by torch's names: _saved_self, _saved_dim, _saved_self_sym_sizes, …"""
         if name.startswith("_saved_"):
-            name = name[len("_saved_"):]
-            if name in self.saved:
-                kept = self._unpack(self.saved[name])
-                return tuple(kept) if isinstance(kept, list) else kept
-            if name in self.arguments:
-                return self.arguments[name]
-            sized = name.removesuffix("_sym_sizes").removesuffix("_sizes")
-            if sized != name and sized in self.rule.inputs:
-                return tuple(self.structure[self.rule.inputs.index(sized)]._size)
+            return self._kept_as(name, name[len("_saved_"):])
         if name.startswith("_raw_saved_"):
             kept = self.saved.get(name[len("_raw_saved_"):])
             if isinstance(kept, list):
@@ -285,6 +284,37 @@ class RuleNode(Node):
             if kept is not None:
                 return kept
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def _kept_as(self, attribute, name):
+        if name in self.saved:
+            kept = self._unpack(self.saved[name])
+            return tuple(kept) if isinstance(kept, list) else kept
+        if name in self.arguments:
+            return self.arguments[name]
+        for known, meta in zip(self.rule.inputs, self.structure, strict=True):
+            fact = name.removeprefix(f"{known}_")
+            if name == known and meta is None:
+                return None
+            if fact != name and (meta is None or isinstance(meta, Unsaved)):
+                told = _geometry_fact(fact.removeprefix("sym_"), meta)
+                if told is not None:
+                    return told
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{attribute}'")
+
+
+def _geometry_fact(fact, meta):
+    """sizes, strides or one size (argsize_1, argsize_minus_1) of an input; None for other words."""
+    if meta is None:
+        return (0,) if fact == "sizes_opt" else None
+    if fact in ("sizes", "sizes_opt"):
+        return tuple(meta._size)
+    if fact == "strides":
+        return tuple(meta._stride)
+    place = fact.removeprefix("argsize_")
+    if place == fact:
+        return None
+    back = place.removeprefix("minus_")
+    return meta._size[-int(back) if back != place else int(place)]
 
 
 @cache
