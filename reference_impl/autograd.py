@@ -32,7 +32,7 @@ from reference_impl.grad_mode import (
     set_multithreading_enabled,
 )
 from reference_impl.gradcheck import GradcheckError, gradcheck, gradgradcheck
-from reference_impl.graph import gradient_edge
+from reference_impl.nodes import gradient_edge
 from reference_impl.saved_hooks import GradientEdge
 from reference_impl.saving import SavedTensor
 from reference_impl.tensor import Size, Tensor

@@ -15,11 +15,12 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, keep_tangents, record
+from reference_impl.graph import edges_of, keep_tangents, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor, mark_meta
+from reference_impl.unsaved import Unsaved
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
 

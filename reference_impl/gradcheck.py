@@ -9,9 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.creation import zeros_like
 from reference_impl.errors import Argument, ArgumentValue
+from reference_impl.gradcheck_limits import (
+    check_batched_backward,
+    check_batched_forward,
+    check_no_cotangent,
+    check_no_tangent,
+    check_zero_cotangent,
+)
 from reference_impl.jacobians import (
+    GradcheckError,
     as_columns,
     as_tuple,
     by_backward,
@@ -19,6 +26,8 @@ from reference_impl.jacobians import (
     by_steps,
     continuous,
     differentiable,
+    get_analytical_jacobian,
+    get_numerical_jacobian,
     random_directions,
     random_weights,
     real_and_imaginary_inputs,
@@ -30,10 +39,6 @@ from reference_impl.tensor import Tensor
 
 __all__ = ["GradcheckError", "get_analytical_jacobian", "get_numerical_jacobian", "gradcheck",
            "gradgradcheck"]
-
-
-class GradcheckError(RuntimeError):
-    """The two Jacobians differ, or one of them cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -165,125 +170,6 @@ def _refuse_motion(steps):
         raise GradcheckError("Numerical gradient for function expected to be zero")
 
 
-# --- what backward and forward mode do with no cotangent, no tangent, and many at once
-
-def _check_zero_cotangent(func, inputs):
-    from reference_impl.autograd import grad
-    outputs, xs = differentiable(func(*inputs)), wanted(inputs)
-    if not outputs:
-        return
-    found = grad(outputs, xs, [zeros_like(y.detach()) for y in outputs], allow_unused=True)
-    for g, x in zip(found, xs, strict=True):
-        if g is None:
-            continue
-        if np.any(g._array != 0):
-            raise GradcheckError("backward not multiplied by grad_output")
-        if g.dtype is not x.dtype:
-            raise GradcheckError("grad is incorrect type")
-        if g._size != x._size:
-            raise GradcheckError("grad is incorrect size")
-
-
-def _check_no_cotangent(func, inputs):
-    """Backward with no cotangent for any output, and with none for one of several."""
-    from reference_impl.autograd import grad
-    from reference_impl.nodes import UndefinedGrad
-    count = len(differentiable(func(*inputs)))
-    for without in [set(range(count)), *({k} for k in range(count if count > 1 else 0))]:
-        outputs = [UndefinedGrad()(y) if k in without else y
-                   for k, y in enumerate(differentiable(func(*inputs)))]
-        if not outputs:
-            continue
-        try:
-            found = grad(outputs, wanted(inputs), [zeros_like(y.detach()) for y in outputs],
-                         allow_unused=True)
-        except RuntimeError as error:
-            _warn_of_undefined()
-            raise GradcheckError("Expected backward function to handle undefined output grads.") from error
-        if any(g is not None and np.any(g._array != 0) for g in found):
-            _warn_of_undefined()
-            raise GradcheckError("Expected all input grads to be undefined or zero when all output "
-                                 "grads are undefined or zero.")
-
-
-def _warn_of_undefined():
-    warnings.warn("Backwards compatibility: New undefined gradient support checking feature is enabled "
-                  "by default, but it may break existing callers of this function. If this is true for "
-                  'you, you can call this function with "check_undefined_grad=False" to disable the '
-                  "feature", stacklevel=5)
-
-
-def _check_no_tangent(func, inputs):
-    """Forward mode with zeros for one input's tangent, and with none, gives the same."""
-    from reference_impl import forward_ad
-    draw, xs = np.random.default_rng(0), wanted(inputs)
-    along = {}
-    for x in xs:
-        along[id(x)] = zeros_like(x.detach())
-        along[id(x)]._array[...] = random_directions(x, draw).real.reshape(x._size)
-
-    def tangents(without, zeros):
-        given = []
-        for a in inputs:
-            if not isinstance(a, Tensor) or not a.requires_grad:
-                given.append(a)
-            elif a is not without:
-                given.append(forward_ad.make_dual(a.detach(), along[id(a)]))
-            else:
-                given.append(forward_ad.make_dual(a.detach(), zeros_like(a.detach())) if zeros
-                             else a.detach())
-        return [forward_ad.unpack_dual(y).tangent for y in continuous(func(*given))]
-    for x in xs:
-        with forward_ad.dual_level():
-            pairs = zip(tangents(x, True), tangents(x, False), strict=True)
-            for k, (a, b) in enumerate(pairs):
-                if a is not None and b is not None and not np.allclose(a._array, b._array):
-                    raise GradcheckError(f"Mismatch in tangent values for output with index: {k} when "
-                                         "an input has an undefined tangent value.")
-
-
-def _check_batched_backward(func, inputs):
-    """Two cotangents in one batched call, and one after the other."""
-    from reference_impl.autograd import grad
-    from reference_impl.dispatch import FUNCTIONS
-    from reference_impl.random import randn_like
-    xs = wanted(inputs)
-    for j, y in enumerate(differentiable(func(*inputs))):
-        cts = [randn_like(y.detach()) for _ in range(2)]
-        each = [grad(y, xs, ct, retain_graph=True, allow_unused=True) for ct in cts]
-        try:
-            at_once = grad(y, xs, FUNCTIONS["stack"](cts), retain_graph=True, allow_unused=True,
-                           is_grads_batched=True)
-        except RuntimeError as error:
-            raise GradcheckError("gradcheck or gradgradcheck failed while testing batched gradient "
-                                 f"computation: {error}") from error
-        for i, (a, *b) in enumerate(zip(at_once, *each, strict=True)):
-            if a is not None and not np.allclose(a._array, np.stack([g._array for g in b])):
-                raise GradcheckError(f"gradcheck or gradgradcheck failed while testing batched gradient "
-                                     f"computation: output {j}, input {i}: got {a}, expected {b}")
-
-
-def _check_batched_forward(func, inputs):
-    """Tangents while passes are batched: what cannot be batched is refused."""
-    from reference_impl.grad_mode import batching
-    draw = np.random.default_rng(0)
-    for x in wanted(inputs):
-        for _ in range(2):
-            u = random_directions(x, draw)
-            each = by_forward(func, inputs, x, u)
-            try:
-                with batching():
-                    at_once = by_forward(func, inputs, x, u)
-            except RuntimeError as error:
-                raise GradcheckError("gradcheck failed while testing batched gradient computation with "
-                                     f"forward-mode AD: {error}") from error
-            for a, b in zip(at_once, each, strict=True):
-                ta, tb = a[0].tangent, b[0].tangent
-                if ta is not None and not np.allclose(ta._array, tb._array):
-                    raise GradcheckError("gradcheck failed while testing batched gradient computation "
-                                         "with forward-mode AD")
-
-
 # --- the public functions
 
 def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True,
@@ -313,13 +199,13 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
         if check_forward_ad:
             _check_all_forward(func, inputs, options, check_undefined_grad)
         if check_batched_forward_grad:
-            _check_batched_forward(func, inputs)
+            check_batched_forward(func, inputs)
         if check_batched_grad:
-            _check_batched_backward(func, inputs)
+            check_batched_backward(func, inputs)
         if check_backward_ad:
-            _check_zero_cotangent(func, inputs)
+            check_zero_cotangent(func, inputs)
             if check_undefined_grad:
-                _check_no_cotangent(func, inputs)
+                check_no_cotangent(func, inputs)
     except GradcheckError:
         if raise_exception:
             raise
@@ -344,7 +230,7 @@ def _check_all_forward(func, inputs, options, undefined):
     for function, given, part in pairs:
         _check_forward(function, given, options, part)
     for function, given, _ in pairs if undefined else ():
-        _check_no_tangent(function, given)
+        check_no_tangent(function, given)
 
 
 def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3,
@@ -388,48 +274,3 @@ def _seed(y, apart):
     from reference_impl.random import rand
     made = rand((*y._size, 2), dtype=y.dtype)[..., 0] if apart else rand(y._size, dtype=y.dtype)
     return (made.detach().mul_(2).sub_(1)).requires_grad_()
-
-
-# --- from before gradcheck had its present form; torch keeps them, with a warning
-
-def _deprecated(name, grad_out):
-    warnings.warn(f"`{name}` was part of PyTorch's private API and not meant to be exposed. We are "
-                  "deprecating it and it will be removed in a future version of PyTorch.",
-                  FutureWarning, stacklevel=3)
-    if grad_out != 1.0:
-        raise ArgumentValue(f"Expected grad_out to be 1.0. {name} no longer supports values of "
-                            "grad_out != 1.0.")
-
-
-def _refuse_complex(name, outputs):
-    if any(y.is_complex() for y in outputs):
-        raise ArgumentValue(f"Expected output to be non-complex. {name} no longer supports functions that "
-                            "return complex outputs.")
-
-
-def get_numerical_jacobian(fn, inputs, target=None, eps=1e-3, grad_out=1.0):
-    """Jacobians (input elements, output elements) of the first output of fn(inputs), by steps.
-
-    target: of which tensors, default all inputs. Raises ArgumentValue.
-    """
-    from reference_impl.creation import from_numpy
-    _deprecated("get_numerical_jacobian", grad_out)
-    inputs = as_tuple(inputs)
-    _refuse_complex("get_numerical_jacobian", as_tuple(fn(inputs)))
-    return tuple(from_numpy(by_steps(lambda *given: fn(given), inputs, x, unit_directions(x), eps)[0])
-                 for x in wanted(as_tuple(inputs if target is None else target)))
-
-
-def get_analytical_jacobian(inputs, output, nondet_tol=0.0, grad_out=1.0):
-    """(Jacobians of `output` by backward, same twice, right sizes, right dtypes). Raises ArgumentValue."""
-    from reference_impl.creation import from_numpy
-    _deprecated("get_analytical_jacobian", grad_out)
-    _refuse_complex("get_analytical_jacobian", [output])
-    xs = wanted(as_tuple(inputs))
-    first, second = by_backward(output, xs), by_backward(output, xs)
-    given = [(g, x) for x, column in zip(xs, first, strict=True) for g in column if g is not None]
-    columns = [as_columns(x, c) for x, c in zip(xs, first, strict=True)]
-    same = all(a.size == 0 or np.abs(a - as_columns(x, c)).max() <= nondet_tol
-               for x, a, c in zip(xs, columns, second, strict=True))
-    return (tuple(from_numpy(c) for c in columns), same, all(g._size == x._size for g, x in given),
-            all(g.dtype is x.dtype for g, x in given))

@@ -16,15 +16,8 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
 from reference_impl.geometry import may_self_overlap
 from reference_impl.grad_mode import state
-from reference_impl.graph import (
-    STAMP,
-    Node,
-    edges_of,
-    gradient_edge,
-    keep_tangents,
-    make_node,
-    save_result,
-)
+from reference_impl.graph import edges_of, keep_tangents, make_node, save_result
+from reference_impl.nodes import STAMP, Node, gradient_edge
 from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
 from reference_impl.tensor import make_tensor

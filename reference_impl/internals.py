@@ -10,8 +10,7 @@ from reference_impl import forward_ad
 from reference_impl.engine import current, execution_order
 from reference_impl.errors import Argument, ArgumentType
 from reference_impl.grad_mode import state
-from reference_impl.graph import AccumulateGrad, Node
-from reference_impl.nodes import DelayedError, UndefinedGrad
+from reference_impl.nodes import AccumulateGrad, DelayedError, Node, UndefinedGrad
 from reference_impl.saved_hooks import increment_version as _increment_version
 from reference_impl.saving import SavedTensor, keep
 

@@ -8,12 +8,18 @@ share in (fast mode). A complex input has two real directions for one: what is c
 conjugate Wirtinger derivative d/dx + i d/dy. Norm: torch docs, "Gradcheck mechanics".
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-from reference_impl.creation import zeros_like
+from reference_impl.creation import from_numpy, zeros_like
+from reference_impl.errors import ArgumentValue
 from reference_impl.tensor import Tensor
+
+
+class GradcheckError(RuntimeError):
+    """The two Jacobians differ, or one of them cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -173,3 +179,46 @@ def real_and_imaginary_inputs(func, inputs):
         return function, tuple(getattr(x, part) if is_complex(x) else x for x in inputs)
     return (with_part("real", lambda part, x: part + x.imag * 1j),
             with_part("imag", lambda part, x: x.real + part * 1j))
+
+
+# --- from before gradcheck had its present form; torch keeps them, with a warning
+
+def _deprecated(name, grad_out):
+    warnings.warn(f"`{name}` was part of PyTorch's private API and not meant to be exposed. We are "
+                  "deprecating it and it will be removed in a future version of PyTorch.",
+                  FutureWarning, stacklevel=3)
+    if grad_out != 1.0:
+        raise ArgumentValue(f"Expected grad_out to be 1.0. {name} no longer supports values of "
+                            "grad_out != 1.0.")
+
+
+def _refuse_complex(name, outputs):
+    if any(y.is_complex() for y in outputs):
+        raise ArgumentValue(f"Expected output to be non-complex. {name} no longer supports functions that "
+                            "return complex outputs.")
+
+
+def get_numerical_jacobian(fn, inputs, target=None, eps=1e-3, grad_out=1.0):
+    """Jacobians (input elements, output elements) of the first output of fn(inputs), by steps.
+
+    target: of which tensors, default all inputs. Raises ArgumentValue.
+    """
+    _deprecated("get_numerical_jacobian", grad_out)
+    inputs = as_tuple(inputs)
+    _refuse_complex("get_numerical_jacobian", as_tuple(fn(inputs)))
+    return tuple(from_numpy(by_steps(lambda *given: fn(given), inputs, x, unit_directions(x), eps)[0])
+                 for x in wanted(as_tuple(inputs if target is None else target)))
+
+
+def get_analytical_jacobian(inputs, output, nondet_tol=0.0, grad_out=1.0):
+    """(Jacobians of `output` by backward, same twice, right sizes, right dtypes). Raises ArgumentValue."""
+    _deprecated("get_analytical_jacobian", grad_out)
+    _refuse_complex("get_analytical_jacobian", [output])
+    xs = wanted(as_tuple(inputs))
+    first, second = by_backward(output, xs), by_backward(output, xs)
+    given = [(g, x) for x, column in zip(xs, first, strict=True) for g in column if g is not None]
+    columns = [as_columns(x, c) for x, c in zip(xs, first, strict=True)]
+    same = all(a.size == 0 or np.abs(a - as_columns(x, c)).max() <= nondet_tol
+               for x, a, c in zip(xs, columns, second, strict=True))
+    return (tuple(from_numpy(c) for c in columns), same, all(g._size == x._size for g, x in given),
+            all(g.dtype is x.dtype for g, x in given))

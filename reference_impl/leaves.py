@@ -19,12 +19,12 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.grad_mode import state
-from reference_impl.graph import accumulator, gradient_edge
 from reference_impl.hooks import HookTable, add_hook
 from reference_impl.members import member
+from reference_impl.nodes import accumulator, gradient_edge
 from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
-from reference_impl.tensor import OWN_DTYPE, Tensor
+from reference_impl.tensor import Tensor, collected_dtype
 from reference_impl.viewing import detached, refresh
 
 
@@ -124,11 +124,6 @@ def _del_grad(self):
 
 
 Tensor.grad = property(_get_grad, _set_grad, _del_grad)
-
-
-def collected_dtype(t):
-    """The dtype of gradients that `t` collects; None: any."""
-    return t.dtype if t._grad_dtype is OWN_DTYPE else t._grad_dtype
 
 
 def _get_grad_dtype(self):

@@ -3,11 +3,11 @@
 import abc
 from collections import namedtuple
 
-from reference_impl import graph
+from reference_impl import nodes
 from reference_impl.errors import Argument, NotLeaf
-from reference_impl.graph import gradient_edge
 from reference_impl.hooks import RemovableHandle
 from reference_impl.mutation import allow_mutation_on_saved_tensors
+from reference_impl.nodes import gradient_edge
 from reference_impl.saving import packing
 from reference_impl.tensor import Tensor
 
@@ -21,7 +21,7 @@ class Node(abc.ABC):
 
     @classmethod
     def __subclasshook__(cls, other):
-        return cls is Node and issubclass(other, graph.Node) or NotImplemented
+        return cls is Node and issubclass(other, nodes.Node) or NotImplemented
 
 
 GradientEdge = namedtuple("GradientEdge", "node output_nr ownership_token", defaults=(None,))

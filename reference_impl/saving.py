@@ -86,7 +86,7 @@ class SavedTensor:
         return self.tensor if isinstance(self.tensor, Tensor) else None
 
     def _pack(self, t, pack, unpack):
-        from reference_impl.graph import gradient_edge
+        from reference_impl.nodes import gradient_edge
         if not self.is_result:
             self.node, self.nr = gradient_edge(t) or (None, t._nr)
         version = t._counter.value
@@ -160,7 +160,7 @@ class SavedTensor:
         return t
 
     def _modified(self, t, owner):
-        from reference_impl.graph import STAMP, gradient_edge
+        from reference_impl.nodes import STAMP, gradient_edge
         node, nr = owner, self.nr
         if not self.is_result:
             node, nr = gradient_edge(t) or (None, 0)      # refuses some views in words of their own
@@ -177,7 +177,7 @@ class SavedTensor:
 
 def placed(t, node, nr):
     """`t`, which nobody else holds, at a place in the graph."""
-    from reference_impl.graph import AccumulateGrad
+    from reference_impl.nodes import AccumulateGrad
     if node is not None and t.dtype.is_differentiable:
         if isinstance(node, AccumulateGrad):
             t._leaf_grad, t._accumulator_ref = True, weakref.ref(node)

@@ -86,6 +86,11 @@ class Tensor:
         return self._view is not None and self._view.base.requires_grad
 
 
+def collected_dtype(t):
+    """The dtype of gradients that `t` collects; None: any."""
+    return t.dtype if t._grad_dtype is OWN_DTYPE else t._grad_dtype
+
+
 def make_tensor(array, dtype, stride=None):
     """Tensor of a fresh ndarray. stride: in elements, what the array has (default: row-major)."""
     self = object.__new__(Tensor)

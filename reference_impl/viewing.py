@@ -7,8 +7,9 @@ and derives its own history anew from the base's.
 
 from reference_impl.forward_ad import attach_tangents, level, tangent_of
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, record
+from reference_impl.graph import edges_of, record
 from reference_impl.tensor import make_alias
+from reference_impl.unsaved import Unsaved
 
 
 class ViewInfo:

@@ -17,9 +17,9 @@ from reference_impl.errors import (
     ShapeMismatch,
 )
 from reference_impl.geometry import broadcast_shapes
-from reference_impl.graph import Unsaved
 from reference_impl.rule import composite, rule
 from reference_impl.rules.reductions import arange, carry
+from reference_impl.unsaved import Unsaved
 from reference_impl.zero_tangent import ZeroTangent
 
 

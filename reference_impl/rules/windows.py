@@ -9,11 +9,11 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl.errors import Argument, NotImplementedFor, ShapeMismatch, shape_text
-from reference_impl.graph import Unsaved
 from reference_impl.rule import rule
 from reference_impl.rules.linalg import same_dtype
 from reference_impl.rules.nn import only_floats
 from reference_impl.rules.reductions import carry
+from reference_impl.unsaved import Unsaved
 
 
 def pair(value):
