@@ -79,6 +79,8 @@ def sum_to_size(t, size):
     if not _expands(size, t._size):
         raise ShapeMismatch(f"size {shape_text(size)} is not expandable to size "
                             f"{shape_text(t._size)}.")
+    if not size:
+        return t.sum()
     lead = len(t._size) - len(size)
     dims = tuple(range(lead)) + tuple(
         i for i in range(lead, len(t._size)) if size[i - lead] == 1 and t._size[i] != 1)
