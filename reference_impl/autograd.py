@@ -26,6 +26,7 @@ from reference_impl.grad_mode import (
     enforce_grad_layout_policy,
     inference_mode,
     is_grad_enabled,
+    is_multithreading_enabled,
     is_view_replay_enabled,
     no_grad,
     set_grad_enabled,
@@ -42,8 +43,8 @@ __all__ = ["Function", "GradcheckError", "SavedTensor", "Variable", "_force_orig
            "_unsafe_preserve_version_counter", "backward", "detect_anomaly", "enable_grad",
            "enforce_grad_layout_policy", "forward_ad", "function", "functional", "grad", "grad_mode",
            "gradcheck", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled",
-           "is_view_replay_enabled", "no_grad", "once_differentiable", "set_detect_anomaly",
-           "set_grad_enabled", "set_multithreading_enabled"]
+           "is_multithreading_enabled", "is_view_replay_enabled", "no_grad", "once_differentiable",
+           "set_detect_anomaly", "set_grad_enabled", "set_multithreading_enabled"]
 
 _warned = False
 

@@ -196,6 +196,10 @@ class batching(_Switch):
         super().__init__(mode)
 
 
+def is_multithreading_enabled():
+    return state.multithreading
+
+
 def is_view_replay_enabled():
     return state.view_replay
 

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 from reference_impl import forward_ad
 from reference_impl.engine import current, execution_order
 from reference_impl.errors import Argument, ArgumentType
-from reference_impl.grad_mode import state
+from reference_impl.grad_mode import is_grad_enabled, state
 from reference_impl.nodes import AccumulateGrad, DelayedError, Node, UndefinedGrad
 from reference_impl.saved_hooks import increment_version as _increment_version
-from reference_impl.saving import SavedTensor, keep
+from reference_impl.saving import SavedTensor, keep, packing
 
 __all__ = ["_WeakTensorRef", "_autograd", "_current_autograd_node", "_current_graph_task_execution_order",
            "_current_graph_task_id", "_functions", "_increment_version",
-           "_will_engine_execute_node"]
+           "_will_engine_execute_node", "is_grad_enabled"]
 
 _set_fwd_grad_enabled, _is_fwd_grad_enabled = forward_ad.set_enabled, forward_ad.is_enabled
 _functions = SimpleNamespace(AccumulateGrad=AccumulateGrad, DelayedError=DelayedError,
@@ -85,5 +85,16 @@ def _unsafe_set_version_counter(tensors, versions):
         t._counter.value = version
 
 
+def _get_current_graph_task_keep_graph():
+    """Whether the backward that runs now leaves the graph for another; True outside of one."""
+    return current.task is None or current.task.keep_graph
+
+
+def _saved_tensors_hooks_is_enabled():
+    return packing.disabled is None
+
+
 _autograd = SimpleNamespace(SavedTensor=SavedTensor, _make_saved_tensor=_make_saved_tensor,
+                            _get_current_graph_task_keep_graph=_get_current_graph_task_keep_graph,
+                            _saved_tensors_hooks_is_enabled=_saved_tensors_hooks_is_enabled,
                             _unsafe_set_version_counter=_unsafe_set_version_counter)

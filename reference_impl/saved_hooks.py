@@ -4,7 +4,7 @@ import abc
 from collections import namedtuple
 
 from reference_impl import nodes
-from reference_impl.errors import Argument, NotLeaf
+from reference_impl.errors import ArgumentValue, NotLeaf
 from reference_impl.hooks import RemovableHandle
 from reference_impl.mutation import allow_mutation_on_saved_tensors
 from reference_impl.nodes import gradient_edge
@@ -101,14 +101,15 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
     fn gets a list, None where a tensor takes no part in this backward, or the one gradient.
     """
     if mode not in ("all", "any"):
-        raise Argument(f"Expects mode to be one of ('all', 'any') but got {mode}")
+        raise ArgumentValue(f"Expects mode to be one of ('all', 'any') but got {mode}")
     tensors = list(tensors)
     seen = {}
 
     def expected():
         """How many of the tensors the running backward will reach."""
         from reference_impl.engine import current
-        return sum(gradient_edge(t)[0] in current.reachable for t in tensors)
+        nodes = [gradient_edge(t)[0] for t in tensors]
+        return sum(node in current.reachable and current.task.reaches(node) for node in nodes)
 
     def hook_of(i):
         def hook(grad):
