@@ -14,7 +14,7 @@ from conformance.cases.generate import elementwise
 from conformance.findings import finding, groups, points_of, smallest
 from conformance.oracles import divergences
 from conformance.oracles.base import Comparison, Context
-from conformance.oracles.numbers import Judge
+from conformance.oracles.numbers import judge_of
 from conformance.specs import Divergence
 from conformance.verdicts import Answer, Finding, Verdict, worst
 
@@ -200,7 +200,7 @@ class Collector:
         if c.oracle == "determinism" or c.category in ("position", "bits"):
             return ~np.asarray(c.over)
         kind = c.what.split(".")[0]
-        judge = Judge(self.ctx, c.sample, KEYS[kind])
+        judge = judge_of(self.ctx, c.sample, KEYS[kind])
         place = divergences.Prediction(self.ctx, c).place()
         return ~np.asarray(judge.judge(place, np.asarray(got), np.asarray(want)).over)
 

@@ -261,11 +261,9 @@ class Expectation:
         total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
 
         def add(ev: Evaluation) -> None:
-            for place, (b, moved) in enumerate(zip(base, pick(ev), strict=True)):
-                if b is not None and moved is not None:
-                    with np.errstate(all="ignore"):
-                        step = np.abs(moved - b)
-                    total[place] = total[place] + np.where(np.isnan(step), 0, step)
+            for place, step in enumerate(_steps(base, pick(ev))):
+                if step is not None:
+                    total[place] = total[place] + step
 
         for name, operand in wide.operands():
             if operand.data.dtype != wide_dtype(expected.common):
@@ -282,6 +280,46 @@ class Expectation:
                     pair = (swapped, second) if which is cotangents else (cotangents, swapped)
                     add(self.run(op, wide, *pair))
         return tuple(total)
+
+    def joint_change(
+        self,
+        op: OpSpec,
+        case: Case,
+        expected: Expected,
+        pick: Callable[[Evaluation], Arrays],
+        cotangents: Any = None,
+        second: Any = None,
+    ) -> Arrays:
+        """What one change of every input at once, by plus or minus one unit roundoff, makes.
+
+        To first order it is at most `change`, whatever the signs, so what it allows `change`
+        allows. It costs two runs, of two choices of signs, instead of one per element.
+        """
+        unit = real_format(expected.common).unit
+        wide = self.widen(op, case, expected.common)
+        base = pick(expected.seen)
+        most: list[np.ndarray | None] = [None] * len(base)
+        for rng in (np.random.default_rng(0), np.random.default_rng(1)):
+            args = wide.args
+            for name, operand in wide.operands():
+                if operand.data.dtype == wide_dtype(expected.common):
+                    data = _shaken(operand.data, unit, rng)
+                    args = with_operand(args, name, replace(operand, data=data))
+            vectors = [
+                None if v is None else [
+                    None if a is None else _shaken(_widen_array(a), unit, rng) for a in v
+                ]
+                for v in (cotangents, second)
+            ]  # fmt: skip
+            moved = pick(self.run(op, replace(wide, args=args), *vectors))
+            for place, step in enumerate(_steps(base, moved)):
+                if step is not None:
+                    before = most[place]
+                    most[place] = step if before is None else np.maximum(before, step)
+        return tuple(
+            None if b is None else np.zeros(b.shape, _real(b)) if m is None else m
+            for b, m in zip(base, most, strict=True)
+        )
 
     def change_of_result(
         self, op: OpSpec, case: Case, expected: Expected, cotangents: Sequence[Any]
@@ -340,6 +378,27 @@ def _widen_array(array: np.ndarray) -> np.ndarray:
 
 def _widened(arrays: Any) -> Any:
     return None if arrays is None else [None if a is None else _widen_array(a) for a in arrays]
+
+
+def _steps(base: Arrays, moved: Arrays) -> list[np.ndarray | None]:
+    """How far each element moved; 0 where that is nan, None where an array is missing."""
+    found: list[np.ndarray | None] = []
+    for b, m in zip(base, moved, strict=True):
+        if b is None or m is None:
+            found.append(None)
+            continue
+        with np.errstate(all="ignore"):
+            step = np.abs(m - b)
+        found.append(np.where(np.isnan(step), 0, step))
+    return found
+
+
+def _shaken(data: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
+    """Every finite element of `data` times 1 + unit or 1 - unit."""
+    signs = rng.integers(0, 2, data.shape) * 2 - 1
+    step = data.real.dtype.type(unit)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.where(np.isfinite(data), data * (1 + signs * step), data))
 
 
 def _nudged(data: np.ndarray, unit: float, together: bool):
