@@ -85,8 +85,11 @@ class Collector:
         q.compared += c.compared
         q.skipped += c.skipped
         q.refused |= c.is_fact and c.category == "raised"
+        entries = self._entries(c.oracle, c.sample.case.dtypes, c.what)
+        if c.is_fact and not entries and not c.over:
+            return
         left = np.asarray(c.over)
-        for number, entry in self._entries(c.oracle, c.sample.case.dtypes, c.what):
+        for number, entry in entries:
             left = self._apply(q, number, entry, c, left)
         if left.any() and not c.is_fact and not c.category:
             left = self._extremal(q, c, left)

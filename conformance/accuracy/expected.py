@@ -85,6 +85,7 @@ class Expectation:
         self.counts: dict[Any, list[int | None]] = {}  # terms of sums, see `numbers.Judge.terms`
         self._asked: Case | None = None  # the case whose facts are remembered
         self._facts: dict[Any, Any] = {}
+        self._families: dict[Any, Any] = {}  # what holds for all cases of a family
 
     def _once(self, case: Case, key: Any, find: Callable[[], Any]) -> Any:
         """What `find` gives for the case at hand, found once: many questions ask it again."""
@@ -95,6 +96,16 @@ class Expectation:
             found = self._facts[key] = find()
         return found
 
+    def _alike(self, case: Case, key: Any, find: Callable[[], Any]) -> Any:
+        """The same for what does not depend on the numbers in the operands."""
+        if case.family is None:
+            return self._once(case, key, find)
+        key = (case.family, *key)
+        found = self._families.get(key)
+        if found is None:
+            found = self._families[key] = find()
+        return found
+
     def words(self, case: Case) -> list[str]:
         """Operand words of the crossed tensor and scalar arguments, for the promotion table."""
         if len(case.dtypes) > 1:
@@ -103,7 +114,7 @@ class Expectation:
 
     def common(self, op: OpSpec, case: Case) -> str:
         """The dtype in which the operation computes, by the library's promotion rules."""
-        return self._once(case, (op.name, "common"), lambda: self._common(op, case))
+        return self._alike(case, (op.name, "common"), lambda: self._common(op, case))
 
     def _common(self, op: OpSpec, case: Case) -> str:
         word = op.result if isinstance(op.result, str) else op.result[0]
@@ -113,7 +124,7 @@ class Expectation:
         return result_dtype(self.table, "promote", words) if len(words) > 1 else _bare(words[0])
 
     def _crossed_words(self, op: OpSpec, case: Case) -> list[str]:
-        return self._once(case, (op.name, "words"), lambda: self._find_words(op, case))
+        return self._alike(case, (op.name, "words"), lambda: self._find_words(op, case))
 
     def _find_words(self, op: OpSpec, case: Case) -> list[str]:
         words = self.words(case)
@@ -134,6 +145,9 @@ class Expectation:
 
     def dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
         """The result dtype of each output, by the library's own promotion rules."""
+        return self._alike(case, (op.name, count), lambda: self._dtypes(op, case, count))
+
+    def _dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
         words = [op.result] * count if isinstance(op.result, str) else list(op.result)
         operands = self._crossed_words(op, case)
         asked = case.args.get("dtype")
@@ -163,7 +177,7 @@ class Expectation:
                 operand.differentiable and floats,
             )
             args = with_operand(args, name, widened)
-        return replace(case, args=args)
+        return case.with_args(args)
 
     @staticmethod
     def _is_crossed(case: Case, operand: Operand) -> bool:
@@ -270,7 +284,7 @@ class Expectation:
                 continue
             for data in _nudged(operand.data, unit, elementwise(op)):
                 moved = with_operand(wide.args, name, replace(operand, data=data))
-                add(self.run(op, replace(wide, args=moved), cotangents, second))
+                add(self.run(op, wide.with_args(moved), cotangents, second))
         for which in (cotangents, second):
             for place, array in enumerate(which or ()):
                 if array is None:
@@ -311,7 +325,7 @@ class Expectation:
                 ]
                 for v in (cotangents, second)
             ]  # fmt: skip
-            moved = pick(self.run(op, replace(wide, args=args), *vectors))
+            moved = pick(self.run(op, wide.with_args(args), *vectors))
             for place, step in enumerate(_steps(base, moved)):
                 if step is not None:
                     before = most[place]
