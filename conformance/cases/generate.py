@@ -90,8 +90,7 @@ def crossed(op: OpSpec) -> list[str]:
 
 def rng_of(seed: int, *key: object) -> np.random.Generator:
     """A generator that depends on the seed and the key only."""
-    number = zlib.crc32("|".join(map(str, key)).encode())
-    return np.random.Generator(np.random.PCG64(seed << 32 | number))
+    return np.random.default_rng([seed, zlib.crc32("|".join(map(str, key)).encode())])
 
 
 class Maker:
