@@ -61,7 +61,7 @@ def _roots(outputs, cts):
 
 
 def _implicit(out):
-    if out._array.size != 1:
+    if out.numel() != 1:
         raise NotScalar("grad can be implicitly created only for scalar outputs")
     if not out.dtype.is_floating_point:
         raise NotScalar(f"grad can be implicitly created only for real scalar outputs but got "

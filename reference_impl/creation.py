@@ -82,7 +82,7 @@ def _plain(data):
     if isinstance(data, Tensor):
         return data._array
     if isinstance(data, (list, tuple)):
-        return [x.item() if isinstance(x, Tensor) and x._array.size == 1 else _plain(x)
+        return [x.item() if isinstance(x, Tensor) and x.numel() == 1 else _plain(x)
                 for x in data]
     return data
 
@@ -115,7 +115,7 @@ def _check_shape(data, dim):
     """Refuse ragged sequences with torch's message. Returns the shape."""
     if not isinstance(data, (list, tuple)):
         if isinstance(data, Tensor) and dim:
-            if data._array.size != 1:
+            if data.numel() != 1:
                 raise ArgumentValue("only one element tensors can be converted to Python scalars")
             return ()
         return tuple(data.shape) if isinstance(data, (Tensor, np.ndarray)) else ()

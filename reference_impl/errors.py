@@ -36,6 +36,8 @@ UnusedInput = _kind("UnusedInput", "unused_input", RuntimeError,
 NotLeaf = _kind("NotLeaf", "grad_flag", RuntimeError, "requires_grad changed on a non-leaf")
 ViewImpossible = _kind("ViewImpossible", "view_impossible", RuntimeError,
                        "no strides give this shape without copying")
+BitSet = _kind("BitSet", "view_impossible", RuntimeError,
+               "memory asked for as it lies, of a tensor that is to be read conjugated or negated")
 OverlappingWrite = _kind("OverlappingWrite", "overlapping_write", RuntimeError,
                          "one memory location written twice, or read and written")
 ShapeMismatch = _kind("ShapeMismatch", "shape_mismatch", RuntimeError, "shapes do not fit")

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 
 from reference_impl import dtypes as dt
+from reference_impl.bits import memory, through
 from reference_impl.creation import zeros_like
 from reference_impl.errors import ArgumentValue
 from reference_impl.grad_mode import no_grad
@@ -66,14 +67,15 @@ def numerical_jacobians(func, inputs, kept, eps):
     """
     out = []
     for x in _differentiable(inputs):
-        array, rows = x._array, {1.0: [], 1j: []}
+        array, rows = memory(x), {1.0: [], 1j: []}
         directions = (1.0, 1j) if x.is_complex() else (1.0,)
         for place in np.ndindex(array.shape):
             before = array[place]
             for unit in directions:
-                array[place] = before + eps * unit
+                step = through(np.asarray(eps * unit), x._bits)
+                array[place] = before + step
                 up = _values(func, inputs, kept)
-                array[place] = before - eps * unit
+                array[place] = before - step
                 down = _values(func, inputs, kept)
                 array[place] = before
                 rows[unit].append([(a - b) / (2 * eps) for a, b in zip(up, down, strict=True)])
@@ -139,7 +141,7 @@ def _forward_jacobians(func, inputs, kept):
     for x in _differentiable(inputs):
         directions = (1.0, 1j) if x.is_complex() else (1.0,)
         rows = {u: [] for u in directions}
-        for place in np.ndindex(x._array.shape):
+        for place in np.ndindex(x._size):
             for unit in directions:
                 tangent = zeros_like(x.detach())
                 tangent._array[place] = unit
@@ -153,7 +155,7 @@ def _forward_jacobians(func, inputs, kept):
                             row.append((np.zeros(y._size, y.dtype.np) if t is None
                                         else t._array).reshape(-1).copy())
                     rows[unit].append(row)
-        out.append([[np.array([r[k] for r in rows[u]]).reshape(x._array.size, -1)
+        out.append([[np.array([r[k] for r in rows[u]]).reshape(x.numel(), -1)
                      for u in directions] for k in range(len(kept))])
     return out
 

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from reference_impl.bits import store
 from reference_impl.errors import (
     GraphFreed,
     InferenceMisuse,
@@ -137,7 +138,7 @@ def write(target, array):
             "clone to get a normal tensor before doing inplace update.See "
             "https://github.com/pytorch/rfcs/pull/17 for more details.")
     with np.errstate(all="ignore"):
-        target._array[...] = array
+        store(target, array)
     target._counter.value += 1
 
 

@@ -2,23 +2,32 @@
 
 import numpy as np
 
+from reference_impl.bits import CONJUGATE
 from reference_impl.creation import from_numpy
 from reference_impl.errors import Argument, ArgumentType, DtypeMismatch
 from reference_impl.geometry import contiguous_stride
 from reference_impl.storage import Storage
-from reference_impl.tensor import Tensor, make_alias
+from reference_impl.tensor import Tensor, lay, make_alias
 
 CPU_DEVICE = (1, 0)          # kDLCPU in dlpack.h
 
 
 def to_dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """A capsule on this memory. Raises BufferError for a tensor that requires grad."""
-    if self.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    """A capsule on this memory. Raises BufferError for a tensor that requires grad or has a bit."""
+    check_export(self)
     if stream not in (None, -1):
         raise AssertionError("stream should be None on cpu.")
     array = self.numpy()
     return array.__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
+
+
+def check_export(t):
+    if t.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if t._bits:
+        # torch 2.13 lets the negative bit pass, and who receives the memory sees other values
+        word = "conjugate" if t._bits & CONJUGATE else "negative"
+        raise BufferError(f"Can't export tensors with the {word} bit set")
 
 
 class _Exporter:
@@ -37,8 +46,7 @@ class _Exporter:
 def from_dlpack(ext_tensor, *, device=None, copy=None):
     """A tensor on the memory of anything that speaks DLPack, or on a capsule's."""
     if isinstance(ext_tensor, Tensor):
-        if ext_tensor.requires_grad:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        check_export(ext_tensor)
         made = make_alias(ext_tensor._storage, ext_tensor.dtype, ext_tensor._size,
                           ext_tensor._stride, ext_tensor._offset, type(ext_tensor._counter)())
         return made.clone() if copy else made
@@ -125,9 +133,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         raise Argument("a leaf Variable that requires grad is being used in an in-place operation.")
     size = (source.nbytes() // self.dtype.itemsize,) if size is None else tuple(size)
     stride = contiguous_stride(size) if stride is None else tuple(stride)
-    self._array = source.array(self.dtype, size, stride, storage_offset)
-    self._storage_cache, self._size = source, size
-    self._stride, self._offset = stride, storage_offset
+    lay(self, source, self.dtype, size, stride, storage_offset, self._bits)
     self._counter.value += 1
     return self
 

@@ -7,8 +7,10 @@ import numpy as np
 
 from reference_impl import creation
 from reference_impl import dtypes as dt
+from reference_impl.bits import CONJUGATE
 from reference_impl.errors import (
     ArgumentValue,
+    BitSet,
     DtypeUnsupported,
     GradDtype,
     GradMismatch,
@@ -23,6 +25,7 @@ from reference_impl.errors import (
 )
 from reference_impl.formats import lies_in
 from reference_impl.geometry import is_contiguous as row_major
+from reference_impl.geometry import numel as count
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
 from reference_impl.graph import gradient_edge
@@ -30,7 +33,7 @@ from reference_impl.hooks import HookTable, add_hook
 from reference_impl.queries import strided
 from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
-from reference_impl.tensor import Size, Tensor
+from reference_impl.tensor import Size, Tensor, lay
 from reference_impl.viewing import detached, refresh
 
 
@@ -73,7 +76,7 @@ Tensor.dim = Tensor.ndimension = lambda self: len(self._size)
 
 @member
 def numel(self):
-    return self._array.size
+    return count(self._size)
 
 
 Tensor.nelement = Tensor.numel
@@ -81,7 +84,7 @@ Tensor.nelement = Tensor.numel
 
 @member
 def data_ptr(self):
-    if self._array.size == 0 or self._meta:
+    if 0 in self._size or self._meta:
         return 0
     return self._storage.data_ptr() + self._offset * self.dtype.itemsize
 
@@ -114,7 +117,7 @@ def is_signed(self):
 
 
 Tensor.itemsize = property(lambda self: self.dtype.itemsize)
-Tensor.nbytes = property(lambda self: self.dtype.itemsize * self._array.size)
+Tensor.nbytes = property(lambda self: self.dtype.itemsize * count(self._size))
 Tensor.layout = strided
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_mkldnn = False
 Tensor.is_nested = Tensor.is_xpu = Tensor.is_mps = Tensor.is_xla = Tensor.is_sparse_csr = False
@@ -248,9 +251,7 @@ def _get_data(self):
 
 def _set_data(self, value):
     """Point the tensor at other memory; its place in the graph stays."""
-    self._array, self._storage_cache = value._array, value._storage
-    self._size, self._stride, self._offset = value._size, value._stride, value._offset
-    self.dtype = value.dtype
+    lay(self, value._storage, value.dtype, *value._geometry, value._bits)
 
 
 Tensor.data = property(_get_data, _set_data)
@@ -261,9 +262,10 @@ def item(self):
     """The one element as a Python number. Raises NotScalar."""
     if self._meta:
         raise DtypeUnsupported("Tensor.item() cannot be called on meta tensors")
-    if self._array.size != 1:
-        raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
-    value = self._array.reshape(-1)[0]
+    array = self._array
+    if array.size != 1:
+        raise NotScalar(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+    value = array.reshape(-1)[0]
     if self.dtype is dt.bfloat16:
         return float(value)
     return value.item() if isinstance(value, np.generic) else value
@@ -278,7 +280,7 @@ def tolist(self):
 
 @member
 def numpy(self, *, force=False):
-    """An ndarray on the same memory. Raises NoGradRequired unless force."""
+    """An ndarray on the same memory. Raises NoGradRequired and BitSet unless force."""
     if self._meta:
         raise TypeError("can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy "
                         "the tensor to host memory first.")
@@ -287,12 +289,18 @@ def numpy(self, *, force=False):
                              "tensor.detach().numpy() instead.")
     if self.dtype is dt.bfloat16 and not force:
         raise TypeError("Got unsupported ScalarType BFloat16")
+    if self._bits:
+        if force:
+            return self._array.copy()
+        word, name = ("conjugate", "conj") if self._bits & CONJUGATE else ("negative", "neg")
+        raise BitSet(f"Can't call numpy() on Tensor that has {word} bit set. Use tensor.resolve_"
+                     f"{name}().numpy() instead.")
     return self._storage.array(self.dtype, self._size, self._stride, self._offset)
 
 
 def _number(kind, name):
     def convert(self):
-        if self._array.size != 1:
+        if count(self._size) != 1:
             raise ArgumentValue("only one element tensors can be converted to Python scalars")
         value = self.item()
         if isinstance(value, complex) and kind is not complex:
@@ -357,15 +365,15 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
 
 @member
 def __bool__(self):
-    if self._array.size != 1:
-        word = "no values" if self._array.size == 0 else "more than one value"
+    if count(self._size) != 1:
+        word = "no values" if 0 in self._size else "more than one value"
         raise NotScalar(f"Boolean value of Tensor with {word} is ambiguous")
     return bool(self.item())
 
 
 @member
 def __index__(self):
-    if self._array.size != 1 or self.dtype.category > dt.INT:
+    if count(self._size) != 1 or self.dtype.category > dt.INT:
         raise TypeError("only integer tensors of a single element can be converted to an index")
     return int(self.item())
 
@@ -406,7 +414,8 @@ Tensor.char = lambda self: self.to(dt.int8)
 Tensor.type_as = lambda self, other: self.to(other.dtype)
 Tensor.cpu = lambda self, memory_format=None: self
 Tensor.is_set_to = lambda self, other: (
-    self._storage is other._storage and self._geometry == other._geometry)
+    self._storage is other._storage and self._geometry == other._geometry
+    and self._bits == other._bits)
 
 
 @member

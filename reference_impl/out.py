@@ -10,7 +10,7 @@ from reference_impl.grad_mode import no_grad, state
 from reference_impl.overlap import check_internal
 from reference_impl.promotion import check_cast
 from reference_impl.storage import Storage
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, lay
 
 
 def call_into(operation, args, kwargs):
@@ -66,8 +66,7 @@ def resize_(self, *sizes, memory_format=None):
         storage = Storage(grown)
         storage._flat = grown
         self._storage_cache = storage
-    self._array = self._storage.array(self.dtype, size, stride, self._offset)
-    self._size, self._stride = size, stride
+    lay(self, self._storage, self.dtype, size, stride, self._offset, self._bits)
     return self
 
 

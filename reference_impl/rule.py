@@ -107,9 +107,10 @@ class Rule:
     unpromoted: tuple = ()
     accepts: tuple = ()            # categories; () is all
     accepts_each: bool = False
-    retype: object = None          # views: dtype of the result, from (dtype, **args)
+    retype: object = None          # views: dtype of the result, from (input, **args)
     apart: bool = False            # in place: no input may share memory with what is written
     tracked: bool = True           # views: whether the result knows its base
+    flips: int = 0                 # views: bits that the result has where the input has not
     runs_inplace: bool = False     # this is the `name_` form of `base`
     base: object = None
 
@@ -153,20 +154,21 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
 
 def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), method=True,
               function=True, node=None, varargs=None, saves=None, retype=None,
-              helper=False, tracked=True):
+              helper=False, tracked=True, flips=0):
     """Register an operation whose result shares memory with its first input.
 
     geometry(g, **args) gets a Geometry (size, stride, offset) and returns (size, stride, offset),
     or a list of them (split): then the result is a tuple of views. vjp as in `rule`.
     tracked: False for a result whose source nobody else can see, and which is thus no view.
-    retype(dtype, **args): the result's dtype, where it is not the input's; the geometry is then
+    retype(input, **args): the result's dtype, where it is not the input's; the geometry is then
     in elements of that dtype.
+    flips: CONJUGATE or NEGATIVE for a result that is to be read differently from its input.
     """
     names, kinds = _inputs(name, geometry, inputs)
     parameters, signature = _parameters(name, geometry, names, kinds)
     made = Rule(name, "view", geometry, vjp, jvp, "none", _saves(name, saves, names), names,
                 parameters, signature, False, node or node_name(name), "view", False, varargs,
-                retype=retype, tracked=tracked)
+                retype=retype, tracked=tracked, flips=flips)
     return _register(made, method, function, helper)
 
 

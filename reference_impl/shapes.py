@@ -19,7 +19,7 @@ from reference_impl.grad_mode import state
 from reference_impl.graph import node_class
 from reference_impl.inplace import check_history
 from reference_impl.rule import composite, rule
-from reference_impl.tensor import Tensor, shallow
+from reference_impl.tensor import Tensor, lay, shallow
 from reference_impl.views import bytes_viewed, call, narrowed
 
 rule("clone", lambda self, *, memory_format=None: self, inputs=("self",),
@@ -230,8 +230,7 @@ def reshaped_in_place(name):
         before = shallow(self)
         before._node, before._nr, before._view = self.grad_fn, self._nr, self._view
         made = getattr(before, name)(*args, **named)
-        self._array, self._size, self._stride = made._array, made._size, made._stride
-        self._offset, self._storage_cache = made._offset, made._storage_cache
+        lay(self, made._storage, made.dtype, *made._geometry, made._bits)
         self._counter.value += 1
         if made._node is not None and made is not before:
             last = IN_PLACE_NODES.get(name) or made._node.name()[:-1] + str(

@@ -31,9 +31,9 @@ def run_view(rule, values):
     edges = edges_of(ins) if state.enabled and source.requires_grad else None
     made = rule.forward(source._geometry, **arguments)
     many = isinstance(made, list)
-    dtype = rule.retype(source.dtype, **arguments) if rule.retype else source.dtype
-    storage, counter = source._storage, source._counter
-    outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter)
+    dtype = rule.retype(source, **arguments) if rule.retype else source.dtype
+    storage, counter, bits = source._storage, source._counter, source._bits ^ rule.flips
+    outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter, bits)
                for size, stride, offset in (made if many else (made,))]
     if source._inference:
         for out in outputs:
@@ -59,7 +59,7 @@ def attach(out, source, rule, arguments, many=False):
         replay = info.replay
         if made == "normal":
             made = info.made
-    step = None if many else (rule, arguments)
+    step = (rule, arguments, out._geometry)
     out._view = ViewInfo(base, replay + (step,), out._counter.value, made)
 
 
@@ -79,19 +79,34 @@ def refresh(t):
 
 
 def replayed(t, base=None):
-    """The view `t` taken of `base` (default: its own base) again, with history."""
+    """The view `t` taken of `base` (default: its own base) again, with history.
+
+    Views that only move elements are taken as one as_strided, as torch does; those that change the
+    dtype or a bit are called again.
+    """
+    from reference_impl.dispatch import run
     info = t._view
     base = info.base if base is None else base
+    origin, place = info.base._offset, None       # where the step before lay, and this one lies
     before, state.enabled = state.enabled, True
     try:
-        if base.dtype is t.dtype:
-            return base.as_strided(t._size, t._stride, t._offset - info.base._offset + base._offset)
-        for rule, arguments in info.replay:
-            from reference_impl.dispatch import run
-            base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
-        return base
+        for rule, arguments, geometry in info.replay:
+            if not rule.retype and not rule.flips:
+                place = geometry
+                continue
+            base = run(rule, [_placed(base, place, origin) if n == "self" else arguments[n]
+                              for n in rule.names])
+            origin, place = geometry.offset, None
+        return _placed(base, place, origin)
     finally:
         state.enabled = before
+
+
+def _placed(base, place, origin):
+    """What of the original began at `origin` and lay at `place`, of `base` instead."""
+    if place is None:
+        return base
+    return base.as_strided(place.size, place.stride, place.offset - origin + base._offset)
 
 
 def geometry_of(t):
@@ -100,7 +115,8 @@ def geometry_of(t):
 
 def detached(t, counter=None):
     """Same memory, no history; not a differentiable view. Shares the counter unless given one."""
-    out = make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter)
+    out = make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter,
+                     t._bits)
     if t._inference:
         out._inference = True
     return out

@@ -5,8 +5,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
+from reference_impl.bits import CONJUGATE
 from reference_impl.errors import (
     Argument,
+    BitSet,
     DimCount,
     DimRepeated,
     IndexOutOfRange,
@@ -367,6 +369,11 @@ def bytes_viewed(input, dtype):
     Not differentiable, and thus no view in the sense of `_base`; writes are counted in common.
     """
     from reference_impl.tensor import make_alias
+    if input._bits:
+        what = ("conjugate view tensors" if input._bits & CONJUGATE else
+                "tensors with negative bit set")
+        raise BitSet(f"torch.Tensor.view is not supported for {what} when converting to a "
+                     "different dtype.")
     old, new = input.dtype.itemsize, dtype.itemsize
     size, stride, offset = list(input._size), list(input._stride), input._offset
     if old != new:
