@@ -1,5 +1,7 @@
 """From a call to a result: bind arguments, choose the overload, promote, compute, record."""
 
+import warnings
+
 import numpy as np
 
 from reference_impl import dtypes as dt
@@ -112,6 +114,9 @@ def bind(rule, args, kwargs, strict):
         elif kind == "argument":
             wanted = rule.parameters[i].type
             if wanted is not None and not isinstance(value, wanted):
+                if wanted is dt.dtype:
+                    values[i] = dt.check_dtype(value)
+                    continue
                 if wanted is not int or not isinstance(value, np.integer):
                     raise _wrong(rule, i, value)
                 values[i] = int(value)
@@ -120,8 +125,16 @@ def bind(rule, args, kwargs, strict):
     return values
 
 
+ALPHA_SECOND = {"add", "add_", "sub", "sub_"}    # tools/autograd/deprecated.yaml
+
+
 def _collect(rule, args):
     """Loose integers gathered into the varargs parameter: permute(0, 1)."""
+    if rule.varargs is None and len(args) == 3 and rule.public_name in ALPHA_SECOND:
+        warnings.warn(f"This overload of {rule.public_name} is deprecated: {rule.public_name}(input, "
+                      "alpha, other). Consider using the one with alpha as a keyword.", UserWarning,
+                      stacklevel=5)
+        return (args[0], args[2], args[1]), 3
     if rule.varargs is None:
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
@@ -268,20 +281,23 @@ def forward(rule, ins, values, arrays):
         return rule.forward(*given[:n], **keywords)
 
 
-# what Python's operators refuse to do with bool has words of its own
-BOOL_REFUSED = {
-    "sub": "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-           "`logical_xor()` operator instead.",
-    "neg": "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
-           "invert a mask, use the `~` or `logical_not()` operator instead.",
+# some refusals have words of their own
+NO_SUBTRACTION = ("Subtraction, the `-` operator, with two bool tensors is not supported. Use the "
+                  "`^` or `logical_xor()` operator instead.")
+NO_NEGATION = ("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+               "invert a mask, use the `~` or `logical_not()` operator instead.")
+REFUSED = {
+    **dict.fromkeys([("sub", dt.BOOL), ("sub_", dt.BOOL)], NO_SUBTRACTION),
+    **dict.fromkeys([("neg", dt.BOOL), ("neg_", dt.BOOL)], NO_NEGATION),
+    ("abs_", dt.COMPLEX): "In-place abs is not supported for complex tensors.",
 }
 
 
 def check_category(rule, dtype):
     """Raises NotImplementedFor when the rule does not accept what it would compute in."""
     if dtype.category not in rule.accepts and dtype.category != dt.EXACT:
-        refused = BOOL_REFUSED.get(rule.public_name.rstrip("_"))
-        if dtype is dt.bool and refused:
+        refused = REFUSED.get((rule.public_name, dtype.category))
+        if refused:
             raise DtypeUnsupported(refused)
         raise NotImplementedFor(f'"{rule.name}" not implemented for \'{dtype.scalar_name}\'')
 

@@ -10,6 +10,8 @@ import builtins
 import ml_dtypes
 import numpy as np
 
+from reference_impl.errors import ArgumentType
+
 __all__ = ["dtype", "finfo", "from_numpy_dtype", "get_default_dtype", "iinfo", "set_default_dtype"]
 
 BOOL, INT, FLOAT, COMPLEX, EXACT = range(5)  # the categories of torch's promotion, in order
@@ -81,6 +83,18 @@ half, float, double, short, int, long = float16, float32, float64, int16, int32,
 cfloat, cdouble = complex64, complex128
 ALIASES = {"half": half, "float": float, "double": double, "short": short, "int": int,
            "long": long, "cfloat": cfloat, "cdouble": cdouble}
+
+
+def check_dtype(given):
+    """The dtype asked for: itself, or what Python's float, int, bool, complex stand for, or None.
+
+    Raises ArgumentType.
+    """
+    if given is None or isinstance(given, dtype):
+        return given
+    if isinstance(given, type) and given in PYTHON:
+        return PYTHON[given]
+    raise ArgumentType(f"argument 'dtype' must be torch.dtype, not {type(given).__name__}")
 
 
 def by_name(name):
@@ -162,6 +176,8 @@ class iinfo:
     def __repr__(self):
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
+
+PYTHON = {builtins.float: float64, builtins.int: int64, builtins.bool: bool, complex: complex128}
 
 # `bool`, `int` and `float` above are torch's names and hide Python's own
 bool_, int_, float_ = builtins.bool, builtins.int, builtins.float

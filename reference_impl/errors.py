@@ -58,6 +58,8 @@ GradMismatch = _kind("GradMismatch", "cotangent_mismatch", RuntimeError,
                      "a gradient whose shape or dtype is not the tensor's")
 CastRefused = _kind("CastRefused", "cast_refused", RuntimeError,
                     "the result cannot be stored in this dtype")
+JoinCastRefused = _kind("JoinCastRefused", "cast_refused", TypeError,
+                        "the joined tensors cannot be stored in this dtype")
 ValueOverflow = _kind("ValueOverflow", "value_overflow", RuntimeError,
                       "a number that the dtype cannot hold")
 IndexOutOfRange = _kind("IndexOutOfRange", "index_out_of_range", IndexError,

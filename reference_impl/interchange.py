@@ -7,6 +7,7 @@ from reference_impl.creation import from_numpy
 from reference_impl.errors import Argument, ArgumentType, DtypeMismatch
 from reference_impl.geometry import contiguous_stride
 from reference_impl.storage import Storage
+from reference_impl.storages import TypedStorage, UntypedStorage
 from reference_impl.tensor import Tensor, lay, make_alias
 
 CPU_DEVICE = (1, 0)          # kDLCPU in dlpack.h
@@ -83,37 +84,6 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     return made.requires_grad_() if requires_grad else made
 
 
-class UntypedStorage:
-    """What untyped_storage() gives: the bytes, and the question whether two are the same."""
-
-    def __init__(self, storage):
-        self._storage = storage
-
-    def data_ptr(self):
-        return self._storage.data_ptr()
-
-    def nbytes(self):
-        return self._storage.nbytes()
-
-    size = __len__ = nbytes
-
-    def tolist(self):
-        return self._storage.flat.tolist()
-
-    def __eq__(self, other):
-        return isinstance(other, UntypedStorage) and self._storage is other._storage
-
-    def __hash__(self):
-        return id(self._storage)
-
-    @property
-    def _cdata(self):
-        return id(self._storage)
-
-
-Tensor.untyped_storage = lambda self: UntypedStorage(self._storage)
-
-
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
     """Point this tensor at the memory of `source`, a tensor or its storage."""
     if source is None:
@@ -128,6 +98,10 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         storage_offset = storage_offset or source._offset
         source = source._storage
     elif isinstance(source, UntypedStorage):
+        if isinstance(source, TypedStorage) and source.dtype is not self.dtype:
+            raise DtypeMismatch(f"Expected a Storage of type {self.dtype.scalar_name.lower()} or an "
+                                f"UntypedStorage, but got type {source.dtype.scalar_name} for "
+                                "argument 1 'storage'")
         source = source._storage
     if self.requires_grad and self.is_leaf:
         raise Argument("a leaf Variable that requires grad is being used in an in-place operation.")

@@ -125,6 +125,8 @@ Tensor.is_meta = property(lambda self: self._meta)
 Tensor.is_cpu = property(lambda self: not self._meta)
 Tensor.get_device = lambda self: -1
 Tensor.is_shared = Tensor.is_pinned = lambda self: False
+Tensor.sparse_dim = lambda self: 0
+Tensor.dense_dim = lambda self: len(self._size)
 Tensor.names = property(lambda self: (None,) * len(self._size))
 Tensor.name = None
 
@@ -392,7 +394,7 @@ def type_(self, dtype=None):
     if isinstance(dtype, str):
         names = {d.scalar_name: d for d in dt.ALL}
         dtype = names[dtype.removeprefix("torch.").removesuffix("Tensor")]
-    return self.to(dtype)
+    return self.to(dtype.dtype if isinstance(dtype, creation.tensortype) else dtype)
 
 
 Tensor.type = type_

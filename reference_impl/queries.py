@@ -26,7 +26,7 @@ def is_tensor(obj):
 
 
 def is_storage(obj):
-    from reference_impl.interchange import UntypedStorage
+    from reference_impl.storages import UntypedStorage
     return isinstance(obj, UntypedStorage)
 
 

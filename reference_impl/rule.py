@@ -61,6 +61,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from reference_impl import dtypes as dt
 from reference_impl.errors import ArgumentType
 
 RULES = {}          # name with overload -> Rule
@@ -211,6 +212,8 @@ def _parameters(name, forward, names, kinds):
             kind, p = kinds[names[0]], p.replace(name=names[0])
             given[0] = p
         annotated = None if p.annotation is p.empty else p.annotation
+        if p.name == "dtype" and kind == "argument":
+            annotated = dt.dtype               # so that `float` is understood
         parameters.append(Parameter(p.name, kind.rstrip("?"), p.default, p.kind == p.KEYWORD_ONLY,
                                     kind.endswith("?"), annotated))
     missing = set(names) - {p.name for p in parameters}

@@ -6,6 +6,13 @@ from numpy.lib.stride_tricks import as_strided
 from reference_impl.errors import StorageTooSmall, shape_text
 
 
+def restrided(array, shape, strides):
+    """NumPy's as_strided, which does not know the name that ml_dtypes gives float8_e5m2."""
+    if array.dtype.str == "<f1":
+        return as_strided(array.view("V1"), shape, strides).view(array.dtype)
+    return as_strided(array, shape, strides)
+
+
 class VersionCounter:
     """How often the memory was written in place. Shared by a tensor, its views and detach()."""
 
@@ -33,7 +40,7 @@ class Storage:
             if owner.size:
                 span = 1 + sum((n - 1) * s for n, s in zip(owner.shape, owner.strides, strict=True)
                                ) // owner.itemsize
-            flat = as_strided(owner, (span,), (owner.itemsize,))
+            flat = restrided(owner, (span,), (owner.itemsize,))
             self._flat = flat if owner.dtype == object else flat.view(np.uint8)
         return self._flat
 

@@ -2,7 +2,6 @@
 by the tables in rules/, views.py and the like."""
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
 from reference_impl.bits import Reading
@@ -15,7 +14,7 @@ from reference_impl.geometry import (
     preserved_stride,
 )
 from reference_impl.grad_mode import state
-from reference_impl.storage import Storage, VersionCounter
+from reference_impl.storage import Storage, VersionCounter, restrided
 
 
 class Size(tuple):
@@ -190,6 +189,6 @@ def _is_object(raw):
 def with_stride(raw, stride):
     """A copy of `raw` in dense memory with exactly these strides, in elements."""
     flat = np.empty(max(raw.size, 1), raw.dtype)
-    out = as_strided(flat, raw.shape, tuple(s * raw.itemsize for s in stride))
+    out = restrided(flat, raw.shape, tuple(s * raw.itemsize for s in stride))
     out[...] = raw
     return out

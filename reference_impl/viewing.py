@@ -81,22 +81,24 @@ def refresh(t):
 def replayed(t, base=None):
     """The view `t` taken of `base` (default: its own base) again, with history.
 
-    Views that only move elements are taken as one as_strided, as torch does; those that change the
-    dtype or a bit are called again.
+    Views that change the dtype or a bit are called again. Those that only move elements become an
+    as_strided, as in torch: one for all before the first of the others, then one for each.
     """
     from reference_impl.dispatch import run
     info = t._view
     base = info.base if base is None else base
-    origin, place = info.base._offset, None       # where the step before lay, and this one lies
+    origin, place, called = info.base._offset, None, False   # where the last step lay, this one lies
     before, state.enabled = state.enabled, True
     try:
         for rule, arguments, geometry in info.replay:
-            if not rule.retype and not rule.flips:
+            if rule.retype or rule.flips:
+                base = run(rule, [_placed(base, place, origin) if n == "self" else arguments[n]
+                                  for n in rule.names])
+                origin, place, called = geometry.offset, None, True
+            elif called:
+                base, origin = _placed(base, geometry, origin), geometry.offset
+            else:
                 place = geometry
-                continue
-            base = run(rule, [_placed(base, place, origin) if n == "self" else arguments[n]
-                              for n in rule.names])
-            origin, place = geometry.offset, None
         return _placed(base, place, origin)
     finally:
         state.enabled = before
