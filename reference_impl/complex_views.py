@@ -46,7 +46,7 @@ def in_pairs(g):
 view_rule("_conj", lambda g: g, flips=CONJUGATE, node="ConjBackward0",
           vjp=lambda ct, ins, y: [ct.conj()])
 view_rule("_neg_view", lambda g: g, flips=NEGATIVE, vjp=lambda ct, ins, y: [-ct])
-view_rule("view_as_real", in_pairs, retype=real_dtype, method=False, helper=True,
+view_rule("view_as_real", in_pairs, retype=real_dtype, method=False,
           vjp=lambda ct, ins, y: [view_as_complex(ct.contiguous())])
 view_rule("view_as_complex", paired, retype=complex_dtype, method=False, helper=True,
           vjp=lambda ct, ins, y: [view_as_real(ct.contiguous().resolve_conj())])
@@ -119,9 +119,10 @@ def settable(get):
     return property(get, set_)
 
 
-for _function in (conj, conj_physical, is_conj, is_neg, resolve_conj, resolve_neg):
+for _function in (conj, conj_physical):
+    composite(_function.__name__, _function)
+for _function in (conj_physical_, is_conj, is_neg, resolve_conj, resolve_neg):
     composite(_function.__name__, _function, helper=True)
-composite("conj_physical_", conj_physical_, helper=True)
-composite("real", real, method=False, helper=True)
-composite("imag", imag, method=False, helper=True)
+composite("real", real, method=False)
+composite("imag", imag, method=False)
 Tensor.real, Tensor.imag = settable(real), settable(imag)
