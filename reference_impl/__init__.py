@@ -5,7 +5,8 @@ The README beside this file says how it works.
 # ruff: noqa: F401, I001 - names are re-exported; the order is that of registration
 
 from reference_impl.dtypes import (
-    bfloat16, bool, cdouble, cfloat, complex64, complex128, double, dtype, exact, finfo, float,
+    bfloat16, bool, cdouble, cfloat, chalf, complex32, complex64, complex128, double, dtype, exact,
+    finfo, float,
     float16, float32, float64, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz,
     float8_e8m0fnu, get_default_dtype, half, iinfo, int, int8, int16, int32, int64,
     long, set_default_dtype, short, uint8, uint16, uint32, uint64,

@@ -289,8 +289,8 @@ def numpy(self, *, force=False):
     if self.requires_grad and not force:
         raise NoGradRequired("Can't call numpy() on Tensor that requires grad. Use "
                              "tensor.detach().numpy() instead.")
-    if self.dtype is dt.bfloat16 and not force:
-        raise TypeError("Got unsupported ScalarType BFloat16")
+    if self.dtype in (dt.bfloat16, dt.complex32) and not force:
+        raise TypeError(f"Got unsupported ScalarType {self.dtype.scalar_name}")
     if self._bits:
         if force:
             return self._array.copy()
@@ -406,7 +406,8 @@ def _conversion(to):
 
 for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
     if _to is not dt.exact:
-        setattr(Tensor, {"complex64": "cfloat", "complex128": "cdouble"}.get(_name, _name),
+        setattr(Tensor, {"complex32": "chalf", "complex64": "cfloat", "complex128": "cdouble"}.get(
+        _name, _name),
                 _conversion(_to))
 for _name in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
               "float32", "float64"):

@@ -1,15 +1,19 @@
 """Storage: the bytes that tensors share, and the counter of writes to them."""
 
+import ml_dtypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from reference_impl.errors import StorageTooSmall, shape_text
 
 
+NAMELESS = (np.dtype(ml_dtypes.float8_e5m2), np.dtype(ml_dtypes.complex32))
+
+
 def restrided(array, shape, strides):
-    """NumPy's as_strided, which does not know the name that ml_dtypes gives float8_e5m2."""
-    if array.dtype.str == "<f1":
-        return as_strided(array.view("V1"), shape, strides).view(array.dtype)
+    """NumPy's as_strided, which does not know the names of some dtypes of ml_dtypes."""
+    if array.dtype in NAMELESS:
+        return as_strided(array.view(f"V{array.itemsize}"), shape, strides).view(array.dtype)
     return as_strided(array, shape, strides)
 
 

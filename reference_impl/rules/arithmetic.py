@@ -27,7 +27,7 @@ def binary(name, forward, **facts):
 
 def scaled(x, alpha):
     """alpha * x in the dtype of x. Raises DtypeUnsupported for an alpha of another category."""
-    if isinstance(alpha, complex) and x.dtype.kind != "c":
+    if isinstance(alpha, complex) and not dt.BY_NUMPY[x.dtype].is_complex:
         raise DtypeUnsupported("For non-complex input tensors, argument alpha must not be a "
                                "complex number.")
     if isinstance(alpha, float) and x.dtype.kind in "biu":
