@@ -197,13 +197,24 @@ def sizes_of(size):
     return size
 
 
+def filled(size, value, dtype):
+    """An ndarray of one number. Raises Argument for a size beyond all counting."""
+    try:
+        with np.errstate(all="ignore"):
+            if type(value) is int and value == 0:      # not -0.0
+                return np.zeros(size, dtype.np)
+            return np.full(size, value, dtype.np)
+    except ValueError:
+        check_storage(size, dtype.itemsize)
+        raise
+
+
 def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
     """Zeros with these strides. What `empty` holds is nobody's business; here it is zero."""
     dtype = check_dtype(dtype) or dt.get_default_dtype()
     size, stride = tuple(size), tuple(stride)
-    check_storage(size, dtype.itemsize)
     if stride == contiguous_stride(size):
-        return finish(make_tensor(np.zeros(size, dtype.np), dtype), requires_grad, device)
+        return finish(make_tensor(filled(size, 0, dtype), dtype), requires_grad, device)
     span = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if 0 not in size else 0
     storage = Storage(np.zeros(span, dtype.np))
     made = make_tensor(storage.array(dtype, size, stride, 0), dtype, stride)
@@ -212,9 +223,7 @@ def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False)
 
 
 def _filled(size, value, dtype, requires_grad, device, out=None):
-    check_storage(size, dtype.itemsize)
-    with np.errstate(all="ignore"):
-        made = make_tensor(np.full(size, value, dtype.np), dtype)
+    made = make_tensor(filled(size, value, dtype), dtype)
     if out is not None:
         out.resize_(size).copy_(made)
         return out

@@ -19,7 +19,7 @@ from reference_impl.grad_mode import state
 from reference_impl.graph import Unsaved, edges_of, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
-from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
+from reference_impl.rule import BROADCASTING, DTYPE, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor, mark_meta
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
@@ -113,7 +113,7 @@ def bind(rule, args, kwargs, strict):
         elif kind == "argument":
             wanted = rule.parameters[i].type
             if wanted is not None and not isinstance(value, wanted):
-                if wanted is dt.dtype:
+                if wanted is DTYPE:
                     values[i] = dt.check_dtype(value)
                     continue
                 if wanted is not int or not isinstance(value, np.integer):

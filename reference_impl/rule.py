@@ -72,6 +72,7 @@ PROMOTIONS = ("none", "same", "result", "float", "bool_out", "sum")
 CATEGORIES = ("bool", "int", "float", "complex")
 BROADCASTING = ("result", "float", "bool_out")
 NO_DEFAULT = inspect.Parameter.empty
+DTYPE = (dt.dtype, type(None))                 # what an argument called dtype may be
 NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self"}
 
 
@@ -213,7 +214,7 @@ def _parameters(name, forward, names, kinds):
             given[0] = p
         annotated = None if p.annotation is p.empty else p.annotation
         if p.name == "dtype" and kind == "argument":
-            annotated = dt.dtype               # so that `float` is understood
+            annotated = DTYPE                  # so that `float` is understood
         parameters.append(Parameter(p.name, kind.rstrip("?"), p.default, p.kind == p.KEYWORD_ONLY,
                                     kind.endswith("?"), annotated))
     missing = set(names) - {p.name for p in parameters}

@@ -59,7 +59,7 @@ def attach(out, source, rule, arguments, many=False):
         replay = info.replay
         if made == "normal":
             made = info.made
-    step = (rule, arguments, out._geometry)
+    step = (rule, arguments, (out._size, out._stride, out._offset))
     out._view = ViewInfo(base, replay + (step,), out._counter.value, made)
 
 
@@ -90,15 +90,15 @@ def replayed(t, base=None):
     origin, place, called = info.base._offset, None, False   # where the last step lay, this one lies
     before, state.enabled = state.enabled, True
     try:
-        for rule, arguments, geometry in info.replay:
+        for rule, arguments, lay in info.replay:
             if rule.retype or rule.flips:
                 base = run(rule, [_placed(base, place, origin) if n == "self" else arguments[n]
                                   for n in rule.names])
-                origin, place, called = geometry.offset, None, True
+                origin, place, called = lay[2], None, True
             elif called:
-                base, origin = _placed(base, geometry, origin), geometry.offset
+                base, origin = _placed(base, lay, origin), lay[2]
             else:
-                place = geometry
+                place = lay
         return _placed(base, place, origin)
     finally:
         state.enabled = before
@@ -108,7 +108,8 @@ def _placed(base, place, origin):
     """What of the original began at `origin` and lay at `place`, of `base` instead."""
     if place is None:
         return base
-    return base.as_strided(place.size, place.stride, place.offset - origin + base._offset)
+    size, stride, offset = place
+    return base.as_strided(size, stride, offset - origin + base._offset)
 
 
 def geometry_of(t):
