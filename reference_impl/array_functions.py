@@ -4,6 +4,7 @@ All of them take ndarrays of any floating or complex dtype, long double included
 objects (numbers of arbitrary precision), on which they call the method of the same name.
 """
 
+import ml_dtypes
 import numpy as np
 import scipy.special
 
@@ -170,6 +171,8 @@ def clamp(x, low, high):
 
 def sgn(self):
     """self / |self|, 0 at 0; `sign` for real dtypes."""
+    if self.dtype == ml_dtypes.complex32:
+        return sgn(self.astype(np.complex64)).astype(self.dtype)
     if self.dtype.kind != "c":
         return sign(self)
     size = np.abs(self)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from reference_impl import dtypes as dt
+from reference_impl.dtypes import check_dtype
 from reference_impl.errors import (
     Argument,
     ArgumentType,
@@ -12,7 +13,7 @@ from reference_impl.errors import (
     ValueShapeMismatch,
 )
 from reference_impl.formats import format_stride, preserve_format
-from reference_impl.geometry import contiguous_stride, preserved_stride
+from reference_impl.geometry import check_storage, contiguous_stride, preserved_stride
 from reference_impl.promotion import number_dtype, promote_types
 from reference_impl.scalars import number_as
 from reference_impl.storage import Storage
@@ -60,9 +61,12 @@ def finish(t, requires_grad=False, device=None):
     return t
 
 
+SEQUENCES = (list, tuple, range)
+
+
 def infer_dtype(data):
     """dtype that torch gives Python data: the widest of its numbers."""
-    if isinstance(data, (list, tuple)):
+    if isinstance(data, SEQUENCES):
         found = None
         for item in data:
             d = infer_dtype(item)
@@ -81,8 +85,8 @@ def infer_dtype(data):
 def _plain(data):
     if isinstance(data, Tensor):
         return data._array
-    if isinstance(data, (list, tuple)):
-        return [x.item() if isinstance(x, Tensor) and x._array.size == 1 else _plain(x)
+    if isinstance(data, SEQUENCES):
+        return [x.item() if isinstance(x, Tensor) and x.numel() == 1 else _plain(x)
                 for x in data]
     return data
 
@@ -90,7 +94,7 @@ def _plain(data):
 def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     """A new leaf that holds a copy of `data` (numbers, nested sequences, ndarray, Tensor)."""
     dtype = check_dtype(dtype) or infer_dtype(data) or dt.get_default_dtype()
-    if isinstance(data, (list, tuple)):
+    if isinstance(data, SEQUENCES):
         _check_shape(data, 0)
     elif data is None:
         raise Argument("Could not infer dtype of NoneType")
@@ -113,9 +117,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 
 def _check_shape(data, dim):
     """Refuse ragged sequences with torch's message. Returns the shape."""
-    if not isinstance(data, (list, tuple)):
+    if not isinstance(data, SEQUENCES):
         if isinstance(data, Tensor) and dim:
-            if data._array.size != 1:
+            if data.numel() != 1:
                 raise ArgumentValue("only one element tensors can be converted to Python scalars")
             return ()
         return tuple(data.shape) if isinstance(data, (Tensor, np.ndarray)) else ()
@@ -129,12 +133,6 @@ def _check_shape(data, dim):
                 f"expected sequence of length {shape[0] if shape else 0} at dim {dim + 1} "
                 f"(got {got[0] if got else 0})")
     return (len(data), *(shape or ()))
-
-
-def check_dtype(dtype):
-    if dtype is not None and not isinstance(dtype, dt.dtype):
-        raise ArgumentType(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-    return dtype
 
 
 def from_numpy(array):
@@ -159,6 +157,7 @@ def from_numpy(array):
 
 def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, sharing memory where no conversion is needed."""
+    dtype = check_dtype(dtype)
     if isinstance(data, Tensor):
         return data if dtype in (None, data.dtype) else data.to(dtype)
     if isinstance(data, np.ndarray):
@@ -169,6 +168,7 @@ def as_tensor(data, dtype=None, device=None):
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     """`obj` as a tensor; copy=True always copies, copy=False refuses to."""
+    dtype = check_dtype(dtype)
     shared = obj if isinstance(obj, Tensor) else (
         from_numpy(obj) if isinstance(obj, np.ndarray) else None)
     if shared is None or (dtype is not None and dtype is not shared.dtype):
@@ -197,12 +197,24 @@ def sizes_of(size):
     return size
 
 
+def filled(size, value, dtype):
+    """An ndarray of one number. Raises Argument for a size beyond all counting."""
+    try:
+        with np.errstate(all="ignore"):
+            if type(value) is int and value == 0:      # not -0.0
+                return np.zeros(size, dtype.np)
+            return np.full(size, value, dtype.np)
+    except ValueError:
+        check_storage(size, dtype.itemsize)
+        raise
+
+
 def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False):
     """Zeros with these strides. What `empty` holds is nobody's business; here it is zero."""
     dtype = check_dtype(dtype) or dt.get_default_dtype()
     size, stride = tuple(size), tuple(stride)
     if stride == contiguous_stride(size):
-        return finish(make_tensor(np.zeros(size, dtype.np), dtype), requires_grad, device)
+        return finish(make_tensor(filled(size, 0, dtype), dtype), requires_grad, device)
     span = 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if 0 not in size else 0
     storage = Storage(np.zeros(span, dtype.np))
     made = make_tensor(storage.array(dtype, size, stride, 0), dtype, stride)
@@ -211,8 +223,7 @@ def empty_strided(size, stride, *, dtype=None, device=None, requires_grad=False)
 
 
 def _filled(size, value, dtype, requires_grad, device, out=None):
-    with np.errstate(all="ignore"):
-        made = make_tensor(np.full(size, value, dtype.np), dtype)
+    made = make_tensor(filled(size, value, dtype), dtype)
     if out is not None:
         out.resize_(size).copy_(made)
         return out
@@ -303,29 +314,33 @@ def eye(n, m=None, *, out=None, dtype=None, device=None, requires_grad=False, la
 
 
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False, layout=None):
-    return full((), s, dtype=dtype or dt.get_default_dtype(), device=device,
+    return full((), s, dtype=check_dtype(dtype) or dt.get_default_dtype(), device=device,
                 requires_grad=requires_grad)
 
 
 def legacy_constructor(cls, *args, **kwargs):
     """torch.Tensor(...): sizes or data, always of the default dtype."""
+    return _from_sizes_or_data(args, dt.get_default_dtype(), **kwargs)
+
+
+def _from_sizes_or_data(args, dtype, device=None):
     if len(args) == 1 and not isinstance(args[0], int):
-        return tensor(args[0], dtype=dt.get_default_dtype())
-    return zeros(*args)
+        return tensor(args[0], dtype=dtype, device=device)
+    return zeros(args or (0,), dtype=dtype, device=device)
 
 
-def _typed(dtype):
-    """torch.FloatTensor and its kin: sizes or data, always of one dtype."""
-    def constructor(*args):
-        if len(args) == 1 and not isinstance(args[0], int):
-            return tensor(args[0], dtype=dtype)
-        return zeros(*args, dtype=dtype)
-    constructor.__name__ = f"{dtype.scalar_name}Tensor"
-    return constructor
+class tensortype(type):
+    """The type of torch.FloatTensor and its kin, which are types of tensors by their dtype only."""
+
+    def __call__(cls, *args, device=None):
+        return _from_sizes_or_data(args, cls.dtype, device)
+
+    def __instancecheck__(cls, instance):
+        return isinstance(instance, Tensor) and instance.dtype is cls.dtype
 
 
-TYPED = {f"{d.scalar_name}Tensor": _typed(d) for d in dt.ALL
-         if d.category <= dt.FLOAT and not d.scalar_name.startswith("UInt")}
+TYPED = {f"{d.scalar_name}Tensor": tensortype(f"{d.scalar_name}Tensor", (), {"dtype": d})
+         for d in dt.ALL if d.category <= dt.FLOAT and not d.scalar_name.startswith("UInt")}
 
 
 def like(value):
@@ -336,7 +351,7 @@ def like(value):
         device = input.device if device is None else device
         stride = preserved_stride(size, input._stride) if memory_format in (
             None, preserve_format) else format_stride(size, memory_format)
-        made = empty_strided(size, stride, dtype=dtype or input.dtype)
+        made = empty_strided(size, stride, dtype=check_dtype(dtype) or input.dtype)
         if fill:
             with np.errstate(all="ignore"):
                 made._array[...] = fill

@@ -36,6 +36,12 @@ def format_stride(size, wanted):
     return tuple(out)
 
 
+def format_of(size, stride):
+    """The memory format that strides suggest: contiguous_format where no other fits."""
+    return next((f for f in (channels_last, channels_last_3d) if lies_in(size, stride, f)),
+                contiguous_format)
+
+
 def lies_in(size, stride, wanted):
     """Whether strides are those of a memory format; dimensions of size 1 do not matter."""
     if len(size) != len(wanted.order):

@@ -189,8 +189,8 @@ def set_tangent(t, tangent):
 
 
 def lies_like(a, b):
-    """Whether equal positions of `a` and `b` are equal places of storages of equal length."""
-    if a._array.size and a._offset != b._offset:
+    """Whether equal positions of `a` and `b` are equal places, read alike, of storages as long."""
+    if a._bits != b._bits or a._offset != b._offset and numel(a._size):
         return False
     if any(s != w and n > 1 for n, s, w in zip(a._size, a._stride, b._stride, strict=True)):
         return False
@@ -207,7 +207,7 @@ def zeros_lying_like(t):
     """Zeros of the dtype of `t` in a storage of their own, placed there as `t` is in its."""
     length = max(storage_length(t), t._offset + 1 if numel(t._size) else 0)
     return make_alias(Storage(np.zeros(length, t.dtype.np), t._meta), t.dtype, t._size, t._stride,
-                      t._offset, VersionCounter())
+                      t._offset, VersionCounter(), t._bits)
 
 
 def has_tangent(flat):

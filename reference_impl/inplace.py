@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from reference_impl.bits import store
 from reference_impl.errors import (
     GraphFreed,
     InferenceMisuse,
@@ -153,7 +154,7 @@ def write(target, array):
     for watch in watchers:
         watch(target)
     with np.errstate(all="ignore"):
-        target._array[...] = array
+        store(target, array)
     target._counter.value += 1
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reference_impl.bits import memory, through
 from reference_impl.creation import from_numpy, zeros_like
 from reference_impl.errors import ArgumentValue
 from reference_impl.tensor import Tensor
@@ -99,12 +100,13 @@ def by_steps(func, inputs, x, directions, eps):
 
 
 def _difference(func, inputs, x, step, eps):
-    before = x._array.copy()
+    array, step = memory(x), through(step, x._bits)
+    before = array.copy()
     ends = []
     for sign in (-1, 1):
-        x._array[...] = before + sign * eps * step       # past the version: nobody is to notice
+        array[...] = before + sign * eps * step       # past the version: nobody is to notice
         ends.append([y.detach().clone() for y in continuous(func(*inputs))])
-    x._array[...] = before
+    array[...] = before
     for low, high in zip(*ends, strict=True):
         for what, a, b in (("shape", low.shape, high.shape), ("dtype", low.dtype, high.dtype)):
             if a != b:

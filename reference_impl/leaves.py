@@ -24,7 +24,7 @@ from reference_impl.members import member
 from reference_impl.nodes import accumulator, gradient_edge
 from reference_impl.rule import composite
 from reference_impl.storage import VersionCounter
-from reference_impl.tensor import Tensor, collected_dtype
+from reference_impl.tensor import Tensor, collected_dtype, lay
 from reference_impl.viewing import detached, refresh
 
 
@@ -226,9 +226,7 @@ def _set_data(self, value):
                         "dtype")
     if value.dtype is not self.dtype:
         forget_accumulator(self)
-    self._array, self._storage_cache = value._array, value._storage
-    self._size, self._stride, self._offset = value._size, value._stride, value._offset
-    self.dtype = value.dtype
+    lay(self, value._storage, value.dtype, *value._geometry, value._bits)
 
 
 Tensor.data = property(_get_data, _set_data, refuse(

@@ -5,8 +5,10 @@ import numpy as np
 
 from reference_impl import creation
 from reference_impl import dtypes as dt
+from reference_impl.bits import CONJUGATE
 from reference_impl.errors import (
     ArgumentValue,
+    BitSet,
     DtypeUnsupported,
     NoGradRequired,
     NotScalar,
@@ -14,6 +16,7 @@ from reference_impl.errors import (
 )
 from reference_impl.formats import lies_in
 from reference_impl.geometry import is_contiguous as row_major
+from reference_impl.geometry import numel as count
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
 from reference_impl.queries import strided
@@ -59,7 +62,7 @@ Tensor.dim = Tensor.ndimension = lambda self: len(self._size)
 
 @member
 def numel(self):
-    return self._array.size
+    return count(self._size)
 
 
 Tensor.nelement = Tensor.numel
@@ -67,7 +70,7 @@ Tensor.nelement = Tensor.numel
 
 @member
 def data_ptr(self):
-    if self._array.size == 0 or self._meta:
+    if 0 in self._size or self._meta:
         return 0
     return self._storage.data_ptr() + self._offset * self.dtype.itemsize
 
@@ -100,7 +103,7 @@ def is_signed(self):
 
 
 Tensor.itemsize = property(lambda self: self.dtype.itemsize)
-Tensor.nbytes = property(lambda self: self.dtype.itemsize * self._array.size)
+Tensor.nbytes = property(lambda self: self.dtype.itemsize * count(self._size))
 Tensor.layout = strided
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_mkldnn = False
 Tensor.is_nested = Tensor.is_xpu = Tensor.is_mps = Tensor.is_xla = Tensor.is_sparse_csr = False
@@ -108,6 +111,8 @@ Tensor.is_meta = property(lambda self: self._meta)
 Tensor.is_cpu = property(lambda self: not self._meta)
 Tensor.get_device = lambda self: -1
 Tensor.is_shared = Tensor.is_pinned = lambda self: False
+Tensor.sparse_dim = lambda self: 0
+Tensor.dense_dim = lambda self: len(self._size)
 Tensor.names = property(lambda self: (None,) * len(self._size))
 Tensor.name = None
 
@@ -123,9 +128,10 @@ def item(self):
     """The one element as a Python number. Raises NotScalar."""
     if self._meta:
         raise DtypeUnsupported("Tensor.item() cannot be called on meta tensors")
-    if self._array.size != 1:
-        raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
-    value = self._array.reshape(-1)[0]
+    array = self._array
+    if array.size != 1:
+        raise NotScalar(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+    value = array.reshape(-1)[0]
     if self.dtype is dt.bfloat16:
         return float(value)
     return value.item() if isinstance(value, np.generic) else value
@@ -140,21 +146,27 @@ def tolist(self):
 
 @member
 def numpy(self, *, force=False):
-    """An ndarray on the same memory. Raises NoGradRequired unless force."""
+    """An ndarray on the same memory. Raises NoGradRequired and BitSet unless force."""
     if self._meta:
         raise TypeError("can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy "
                         "the tensor to host memory first.")
     if self.requires_grad and state.enabled and not force:
         raise NoGradRequired("Can't call numpy() on Tensor that requires grad. Use "
                              "tensor.detach().numpy() instead.")
-    if self.dtype is dt.bfloat16 and not force:
-        raise TypeError("Got unsupported ScalarType BFloat16")
+    if self.dtype in (dt.bfloat16, dt.complex32) and not force:
+        raise TypeError(f"Got unsupported ScalarType {self.dtype.scalar_name}")
+    if self._bits:
+        if force:
+            return self._array.copy()
+        word, name = ("conjugate", "conj") if self._bits & CONJUGATE else ("negative", "neg")
+        raise BitSet(f"Can't call numpy() on Tensor that has {word} bit set. Use tensor.resolve_"
+                     f"{name}().numpy() instead.")
     return self._storage.array(self.dtype, self._size, self._stride, self._offset)
 
 
 def _number(kind, name):
     def convert(self):
-        if self._array.size != 1:
+        if count(self._size) != 1:
             raise ArgumentValue("only one element tensors can be converted to Python scalars")
         value = self.item()
         if isinstance(value, complex) and kind is not complex:
@@ -219,15 +231,15 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
 
 @member
 def __bool__(self):
-    if self._array.size != 1:
-        word = "no values" if self._array.size == 0 else "more than one value"
+    if count(self._size) != 1:
+        word = "no values" if 0 in self._size else "more than one value"
         raise NotScalar(f"Boolean value of Tensor with {word} is ambiguous")
     return bool(self.item())
 
 
 @member
 def __index__(self):
-    if self._array.size != 1 or self.dtype.category > dt.INT:
+    if count(self._size) != 1 or self.dtype.category > dt.INT:
         raise TypeError("only integer tensors of a single element can be converted to an index")
     return int(self.item())
 
@@ -246,7 +258,7 @@ def type_(self, dtype=None):
     if isinstance(dtype, str):
         names = {d.scalar_name: d for d in dt.ALL}
         dtype = names[dtype.removeprefix("torch.").removesuffix("Tensor")]
-    return self.to(dtype)
+    return self.to(dtype.dtype if isinstance(dtype, creation.tensortype) else dtype)
 
 
 Tensor.type = type_
@@ -258,7 +270,8 @@ def _conversion(to):
 
 for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
     if _to is not dt.exact:
-        setattr(Tensor, {"complex64": "cfloat", "complex128": "cdouble"}.get(_name, _name),
+        setattr(Tensor, {"complex32": "chalf", "complex64": "cfloat", "complex128": "cdouble"}.get(
+        _name, _name),
                 _conversion(_to))
 for _name in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
               "float32", "float64"):
@@ -268,7 +281,8 @@ Tensor.char = lambda self: self.to(dt.int8)
 Tensor.type_as = lambda self, other: self.to(other.dtype)
 Tensor.cpu = lambda self, memory_format=None: self
 Tensor.is_set_to = lambda self, other: (
-    self._storage is other._storage and self._geometry == other._geometry)
+    self._storage is other._storage and self._geometry == other._geometry
+    and self._bits == other._bits)
 
 
 @member

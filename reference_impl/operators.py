@@ -49,7 +49,8 @@ def _reflected(name):
 
 
 def _subtracted_from(self, other, *, alpha=1):
-    return np.subtract(other, self if alpha == 1 else self * np.asarray(alpha, self.dtype))
+    from reference_impl.rules.arithmetic import scaled
+    return np.subtract(other, scaled(self, alpha))
 
 
 rule("rsub", _subtracted_from, inputs=("self", "other"), promote="result", helper=True,
@@ -62,6 +63,10 @@ def contains(self, element):
         raise Argument("Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
                        f"{type(element)}.")
     return bool((self == element).any())
+
+
+def delete_item(self, key):
+    raise TypeError("Tensor does not support deleting items")
 
 
 def iterate(self):
@@ -89,4 +94,4 @@ for _python, _torch in UNARY.items():
 Tensor.__invert__ = inverted
 Tensor.__pos__ = lambda self: self
 Tensor.__hash__ = object.__hash__       # identity, as in torch, although == compares elements
-Tensor.__contains__, Tensor.__iter__ = contains, iterate
+Tensor.__contains__, Tensor.__iter__, Tensor.__delitem__ = contains, iterate, delete_item

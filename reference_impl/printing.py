@@ -14,7 +14,8 @@ INDENT = len("tensor(")
 
 def tensor_text(t):
     """`tensor(...)` with dtype, size, grad_fn, tangent where they are not the default."""
-    array = t._array.astype(np.float32) if t.dtype is dt.bfloat16 else t._array
+    wide = {dt.bfloat16: np.float32, dt.complex32: np.complex64}.get(t.dtype)
+    array = t._array.astype(wide) if wide else t._array
     suffixes = []
     if array.size == 0:
         if t.ndim != 1:

@@ -38,9 +38,9 @@ def run_view(rule, values):
     edges = edges_of(ins) if plain and state.enabled and source.requires_grad else None
     made = rule.forward(source._geometry, **arguments)
     many = isinstance(made, list)
-    dtype = rule.retype(source.dtype, **arguments) if rule.retype else source.dtype
-    storage, counter = source._storage, source._counter
-    outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter)
+    dtype = rule.retype(source, **arguments) if rule.retype else source.dtype
+    storage, counter, bits = source._storage, source._counter, source._bits ^ rule.flips
+    outputs = [make_alias(storage, dtype, tuple(size), tuple(stride), offset, counter, bits)
                for size, stride, offset in (made if many else (made,))]
     if source._inference:
         for out in outputs:
@@ -67,7 +67,7 @@ def attach(out, source, rule, arguments, index=None):
             ahead, ahead_replay = info.forward_base, info.forward_replay
         if made == "normal":
             made = info.made
-    step = ((rule, arguments, index),)
+    step = ((rule, arguments, index, (out._size, out._stride, out._offset)),)
     out._view = ViewInfo(base, replay + step, out._counter.value, made, ahead, ahead_replay + step)
 
 
@@ -89,28 +89,56 @@ def refresh(t):
 class Way:
     """How a view lies in its base, told without either: what was kept of them would be a cycle.
 
-    size, stride, offset: in elements, the offset from the base's. steps: the views that lead there.
+    origin: the base's offset. place: size, stride and offset of the view. steps: the views that lead
+    there.
     """
 
-    __slots__ = ("offset", "same_dtype", "size", "steps", "stride")
+    __slots__ = ("origin", "place", "steps")
 
     def __init__(self, view, base, steps):
-        self.size, self.stride, self.offset = view._size, view._stride, view._offset - base._offset
-        self.same_dtype, self.steps = base.dtype is view.dtype, steps
+        self.origin, self.steps = base._offset, steps
+        self.place = (view._size, view._stride, view._offset)
 
     def taken(self, base):
         """The view of `base`, or of a tensor that lies in memory as it does, with history."""
         before, state.enabled = state.enabled, True
         try:
-            if self.same_dtype and not state.view_replay:
-                return base.as_strided(self.size, self.stride, base._offset + self.offset)
-            for rule, arguments, index in self.steps:
-                from reference_impl.dispatch import run
-                base = run(rule, [base if n == "self" else arguments[n] for n in rule.names])
-                base = base if index is None else base[index]
-            return base
+            return self._step_by_step(base) if state.view_replay else self._shortened(base)
         finally:
             state.enabled = before
+
+    def _step_by_step(self, base):
+        for rule, arguments, index, _ in self.steps:
+            base = _again(rule, arguments, base)
+            base = base if index is None else base[index]
+        return base
+
+    def _shortened(self, base):
+        """Views that change the dtype or a bit are called again. Those that only move elements become
+        an as_strided, as in torch: one for all before the first of the others, then one for each."""
+        origin, place, called = self.origin, None, False   # where the last step lay, this one lies
+        for rule, arguments, _, lay in self.steps:
+            if rule.retype or rule.flips:
+                base = _again(rule, arguments, _placed(base, place, origin))
+                origin, place, called = lay[2], None, True
+            elif called:
+                base, origin = _placed(base, lay, origin), lay[2]
+            else:
+                place = lay
+        return _placed(base, place if called else self.place, origin)
+
+
+def _again(rule, arguments, base):
+    from reference_impl.dispatch import run
+    return run(rule, [base if n == "self" else arguments[n] for n in rule.names])
+
+
+def _placed(base, place, origin):
+    """What of the original began at `origin` and lay at `place`, of `base` instead."""
+    if place is None:
+        return base
+    size, stride, offset = place
+    return base.as_strided(size, stride, offset - origin + base._offset)
 
 
 def way_of(t):
@@ -124,7 +152,8 @@ def forward_way_of(t):
 
 def detached(t, counter=None):
     """Same memory, no history; not a differentiable view. Shares the counter unless given one."""
-    out = make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter)
+    out = make_alias(t._storage, t.dtype, t._size, t._stride, t._offset, counter or t._counter,
+                     t._bits)
     if t._inference:
         out._inference = True
     return out

@@ -26,13 +26,15 @@ def binary(name, forward, **facts):
 
 
 def scaled(x, alpha):
-    """alpha * x in the dtype of x. Raises DtypeUnsupported for an alpha of a higher category."""
-    if isinstance(alpha, complex) and x.dtype.kind != "c":
+    """alpha * x in the dtype of x. Raises DtypeUnsupported for an alpha of another category."""
+    if isinstance(alpha, complex) and not dt.BY_NUMPY[x.dtype].is_complex:
         raise DtypeUnsupported("For non-complex input tensors, argument alpha must not be a "
                                "complex number.")
     if isinstance(alpha, float) and x.dtype.kind in "biu":
         raise DtypeUnsupported("For integral input tensors, argument alpha must not be a "
                                "floating point number.")
+    if isinstance(alpha, bool) and x.dtype.kind != "b":
+        raise DtypeUnsupported("Boolean alpha only supported for Boolean results.")
     return x if alpha == 1 else x * np.asarray(alpha).astype(x.dtype)
 
 

@@ -63,8 +63,6 @@ helper("deg2rad", lambda self: self * np.asarray(PI / 180).astype(self.dtype), p
 helper("rad2deg", lambda self: self * np.asarray(180 / PI).astype(self.dtype), promote="float",
        accepts="float", vjp=lambda ct, ins, y: [ct * (180 / PI)], jvp="linear")
 helper("positive", lambda self: self, accepts=NUMBER, vjp=lambda ct, ins, y: [ct], jvp="linear")
-helper("conj_physical", np.conjugate, vjp=lambda ct, ins, y: [ct.conj()],
-       jvp=lambda t, ins, y: t[0].conj())
 
 
 def angle(self):

@@ -37,16 +37,17 @@ def helper(name, forward, inputs, **facts):
     rule(name, forward, inputs=inputs, inplace=True, helper=True, **facts)
 
 
-def positions(name, index, size):
-    """A vector of positions counted from the front. Raises IndexOutOfRange."""
+def positions(name, index, size, dim, lowest):
+    """A vector of positions along dim, from `lowest` on. Raises IndexOutOfRange."""
     if index.ndim > 1:
         raise IndexShapeMismatch(f"{name}: Index is supposed to be a vector")
     if index.dtype not in (np.int64, np.int32):
         raise IndexOutOfRange(f"{name}: Expected dtype int64 for index.")
     index = vector(index)
-    bad = index[(index < -size) | (index >= size)]
+    bad = index[(index < lowest) | (index >= size)]
     if bad.size:
-        raise IndexOutOfRange(f"index {bad[0]} is out of bounds for dimension with size {size}")
+        raise IndexOutOfRange(f"{name}: index {bad[0]} is out of bounds for dimension {dim} with size "
+                              f"{size}")
     return index
 
 
@@ -58,8 +59,9 @@ def index_fill(self, dim, index, value):
                                "supported")
     out = self.copy()
     whole = vector(out)
-    np.moveaxis(whole, dim, 0)[positions("index_fill_()", index, whole.shape[dim])] = number_as(
-        value, self.dtype)
+    size = whole.shape[dim]
+    places = positions("index_fill_()", index, size, dim, -size)
+    np.moveaxis(whole, dim, 0)[places] = number_as(value, self.dtype)
     return out
 
 
@@ -110,7 +112,7 @@ def index_copy(self, dim, index, source):
         raise ShapeMismatch("index_copy_(): Source/destination tensor must have same slice shapes. "
                             f"Destination slice shape: {rest[0]} at dimension {dim} and source "
                             f"slice shape: {rest[1]} at dimension 0.")
-    places = positions("index_copy_()", index, whole.shape[dim])
+    places = positions("index_copy_()", index, whole.shape[dim], dim, 0)
     np.moveaxis(whole, dim, 0)[places] = np.moveaxis(values, dim, 0)
     return out
 

@@ -1,7 +1,7 @@
 """Short pieces of torch code, run with `torch` meaning torch and with it meaning the reference.
 
 The files in snippets/ hold them, divided by lines of three dashes; what the last line gives, or the
-exception, is compared: values, dtypes, shapes, strides, requires_grad, the name of grad_fn, and for
+exception, is compared: values, dtypes, shapes, strides, requires_grad, the name of grad_fn, bits, and for
 exceptions the built-in type and the words of the message that decide.
 
 X, D: float32, float64 tensors of normal numbers; I: integers of [-5, 5]; G: X that requires grad.
@@ -47,13 +47,13 @@ def seen(x):
     if isinstance(x, (torch.Tensor, reference_impl.Tensor)):
         values = None
         if x.device.type == "cpu":
-            y = x.detach().resolve_conj()
+            y = x.detach().resolve_conj().resolve_neg()
             narrow = str(x.dtype) in ("torch.bfloat16",) or "float8" in str(x.dtype)
             values = np.array((y.float() if narrow else y).numpy())
         name = type(x.grad_fn).__name__ if x.requires_grad and x.grad_fn is not None else None
         return {"dtype": str(x.dtype), "shape": tuple(x.shape), "values": values, "grad_fn": name,
                 "stride": tuple(x.stride()) if x.numel() else None, "device": x.device.type,
-                "requires_grad": x.requires_grad}
+                "requires_grad": x.requires_grad, "bits": (x.is_conj(), x.is_neg())}
     if isinstance(x, (tuple, list)):
         return [seen(i) for i in x]
     if isinstance(x, dict):
