@@ -36,7 +36,7 @@ from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
 
 from reference_impl import (
-    casting, creation, complex_views, copying, indexing, members, operators, out, places, shapes, views,
+    casting, creation, complex_views, copying, indexing, leaves, members, operators, out, places, shapes, views,
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
@@ -53,8 +53,9 @@ from reference_impl.random import (
     set_rng_state,
 )
 from reference_impl import arranging
+from reference_impl import internals as _C
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn, return_types, special, statistics, storages
+from reference_impl import linalg, nn, return_types, special, statistics, storages, utils
 
 from reference_impl.aliases import give_second_names
 

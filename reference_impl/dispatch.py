@@ -16,11 +16,12 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, record
+from reference_impl.graph import edges_of, keep_tangents, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, DTYPE, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor, mark_meta
+from reference_impl.unsaved import Unsaved
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
 
@@ -63,6 +64,8 @@ class Operation:
                         return one.forward(*args, **kwargs)
                     values = bind(one, args, kwargs, strict)
                 except TypeError as error:
+                    # without its frames: they hold the arguments, and `failures`, in a cycle
+                    error.__traceback__ = error.__context__ = None
                     failures.append(error)
                     continue
                 return run(one, values)
@@ -231,6 +234,8 @@ def run(rule, values):
         record(rule, ins, edges, arguments, outputs, many)
     if level.depth and has_tangent(flat):
         attach_tangents(rule, ins, outputs, arguments, many)
+        if edges is not None:
+            keep_tangents(outputs)
     return named(rule.public_name)(outputs) if many else outputs[0]
 
 

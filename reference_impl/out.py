@@ -10,9 +10,11 @@ from reference_impl.errors import (
     Argument,
     DtypeMismatch,
     JoinCastRefused,
+    NoForwardMode,
     NoGradRequired,
     shape_text,
 )
+from reference_impl.forward_ad import has_tangent, level
 from reference_impl.formats import contiguous_format, format_of, format_stride, preserve_format
 from reference_impl.geometry import check_storage, numel
 from reference_impl.grad_mode import no_grad, state
@@ -90,6 +92,9 @@ def call_into(operation, args, kwargs):
     if state.enabled and any(x.requires_grad for x in given):
         raise NoGradRequired(f"{operation.name}(): functions with out=... arguments don't support "
                              "automatic differentiation, but one of the arguments requires grad.")
+    if level.depth and has_tangent(given):
+        raise NoForwardMode(f"Trying to use forward AD with {operation.name}_out that does not support it "
+                            "because it is an out= function")
     rule = overload(operation, args, kwargs)
     if rule.promote == "sum" and casts(rule) and kwargs.get("dtype") is None:
         kwargs["dtype"] = out.dtype      # what sums up does so in the target's dtype
@@ -119,7 +124,7 @@ def call_into(operation, args, kwargs):
 def resize_(self, *sizes, memory_format=contiguous_format):
     """Give the tensor another size; its first elements stay, new memory holds zeros."""
     from reference_impl.shapes import sizes_of
-    if self.requires_grad:
+    if self.requires_grad and not state.inference:       # in inference mode autograd does not look
         raise Argument("cannot resize variables that require grad")
     size = sizes_of(sizes)
     if memory_format is preserve_format:
@@ -139,6 +144,7 @@ def resize_(self, *sizes, memory_format=contiguous_format):
         storage._flat = grown
         self._storage_cache = storage
     lay(self, self._storage, self.dtype, size, stride, self._offset, self._bits)
+    self._counter.value += 1
     return self
 
 

@@ -17,8 +17,10 @@ vjp       (ct, ins, y, **args) -> list with one cotangent per input (None: no gr
           returns a tuple; ct[i] is None for an output that cannot have a gradient). Write it
           with Tensor operations, then higher derivatives come for free. Broadcasting and dtype
           are undone by the engine. Complex: multiply by the conjugate, as torch does.
-jvp       (t, ins, y, **args) -> tangent (tuple if several outputs); t[i] is a Tensor of zeros
-          where an input has no tangent. jvp="linear": the operation applied to the tangents.
+jvp       (t, ins, y, **args) -> tangent (tuple if several outputs). Where an input has no tangent,
+          t[i] is zeros that stay zero times or over anything (zero_tangent.py), and a result that
+          is nothing but such has none. jvp="linear": the operation applied to the tangents. Every
+          rule with a vjp has a jvp, unless torch has none (tests/reference/test_forward_rules.py).
 promote   "none"     inputs come as they are
           "same"     inputs must have one dtype
           "result"   cast to torch.result_type of all inputs, numbers and 0-dim included

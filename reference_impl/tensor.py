@@ -36,6 +36,9 @@ class Size(tuple):
         return Size(got) if isinstance(item, slice) else got
 
 
+OWN_DTYPE = object()     # the tensor's, whichever that is
+
+
 class Tensor:
     """torch.Tensor. Made by the functions of creation.py and by operations."""
 
@@ -47,6 +50,7 @@ class Tensor:
     _nr = 0
     _view = None             # ViewInfo when this is a differentiable view
     _grad = None
+    _grad_dtype = OWN_DTYPE  # of what is collected in .grad
     _retains = False
     _wrapped = False         # made from a Python number: yields in promotion
     _accumulator_ref = None
@@ -54,7 +58,6 @@ class Tensor:
     _hooks = None            # called after .grad of a leaf was added to
     _tensor_hooks = None     # called with the gradient of a leaf
     _storage_cache = None
-    _backward_hooks = None
     _inference = False       # made in inference mode
 
     def __new__(cls, *args, **kwargs):
@@ -83,6 +86,11 @@ class Tensor:
         if self._leaf_grad or self._node is not None:
             return True
         return self._view is not None and self._view.base.requires_grad
+
+
+def collected_dtype(t):
+    """The dtype of gradients that `t` collects; None: any."""
+    return t.dtype if t._grad_dtype is OWN_DTYPE else t._grad_dtype
 
 
 def make_tensor(array, dtype, stride=None):

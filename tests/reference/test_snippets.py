@@ -56,6 +56,8 @@ def seen(x):
                 "requires_grad": x.requires_grad, "bits": (x.is_conj(), x.is_neg())}
     if isinstance(x, (tuple, list)):
         return [seen(i) for i in x]
+    if isinstance(x, dict):
+        return {key: seen(value) for key, value in x.items()}
     if isinstance(x, (torch.dtype, reference_impl.dtype)):
         return str(x)
     return x
