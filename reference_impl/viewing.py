@@ -89,48 +89,37 @@ def refresh(t):
 class Way:
     """How a view lies in its base, told without either: what was kept of them would be a cycle.
 
-    origin: the base's offset. place: size, stride and offset of the view. steps: the views that lead
-    there.
+    origin: the base's offset when the view was taken, in elements. steps: the views that lead there.
     """
 
-    __slots__ = ("origin", "place", "steps")
+    __slots__ = ("origin", "steps")
 
-    def __init__(self, view, base, steps):
+    def __init__(self, base, steps):
         self.origin, self.steps = base._offset, steps
-        self.place = (view._size, view._stride, view._offset)
 
     def taken(self, base):
-        """The view of `base`, or of a tensor that lies in memory as it does, with history."""
+        """The view of `base`, or of a tensor that lies in memory as it does, with history.
+
+        Steps that change the dtype or a bit are called again. Those that only move elements become
+        an as_strided, as in torch: one for all before the first of the others, then one for each.
+        """
+        from reference_impl.dispatch import run
+        origin, place, called = self.origin, None, False    # where the last step lay, this one lies
         before, state.enabled = state.enabled, True
         try:
-            return self._step_by_step(base) if state.view_replay else self._shortened(base)
+            for rule, arguments, index, lies in self.steps:
+                if rule.retype or rule.flips or state.view_replay:
+                    source = _placed(base, place, origin)
+                    base = run(rule, [source if n == "self" else arguments[n] for n in rule.names])
+                    base = base if index is None else base[index]
+                    origin, place, called = lies[2], None, True
+                elif called:
+                    base, origin = _placed(base, lies, origin), lies[2]
+                else:
+                    place = lies
+            return _placed(base, place, origin)
         finally:
             state.enabled = before
-
-    def _step_by_step(self, base):
-        for rule, arguments, index, _ in self.steps:
-            base = _again(rule, arguments, base)
-            base = base if index is None else base[index]
-        return base
-
-    def _shortened(self, base):
-        """Views that change the dtype or a bit are called again. Those that only move elements become
-        an as_strided, as in torch: one for all before the first of the others, then one for each."""
-        origin, place, called = self.origin, None, False   # where the last step lay, this one lies
-        for rule, arguments, _, lay in self.steps:
-            if rule.retype or rule.flips:
-                base = _again(rule, arguments, _placed(base, place, origin))
-                origin, place, called = lay[2], None, True
-            elif called:
-                base, origin = _placed(base, lay, origin), lay[2]
-            else:
-                place = lay
-        return _placed(base, place if called else self.place, origin)
-
-
-def _again(rule, arguments, base):
-    from reference_impl.dispatch import run
-    return run(rule, [base if n == "self" else arguments[n] for n in rule.names])
 
 
 def _placed(base, place, origin):
@@ -142,12 +131,12 @@ def _placed(base, place, origin):
 
 
 def way_of(t):
-    return Way(t, t._view.base, t._view.replay)
+    return Way(t._view.base, t._view.replay)
 
 
 def forward_way_of(t):
     """From the tensor whose tangent `t`'s is a part of."""
-    return Way(t, t._view.forward_base, t._view.forward_replay)
+    return Way(t._view.forward_base, t._view.forward_replay)
 
 
 def detached(t, counter=None):
