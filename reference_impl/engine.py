@@ -126,8 +126,9 @@ def _walk(task, cts):
     buffers, ready, order = {}, [], itertools.count()
     for (node, nr), ct in zip(task.roots, cts, strict=True):
         _add(buffers, node, nr, fit(ct, node.metas[nr], node))
+    only = len(task.roots) == 1      # torch starts at the one root, whether or not it leads anywhere
     for node in dict.fromkeys(node for node, _ in task.roots):
-        if not task.waiting.get(node) and task.reaches(node):
+        if not task.waiting.get(node) and (only or task.reaches(node)):
             heappush(ready, (-node.sequence, next(order), node))
     while ready:
         _, _, node = heappop(ready)
