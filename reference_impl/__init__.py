@@ -55,7 +55,7 @@ from reference_impl.random import (
 from reference_impl import arranging
 from reference_impl import internals as _C
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn, return_types, special, statistics, storages, utils
+from reference_impl import cuda, linalg, nn, return_types, special, statistics, storages, testing, utils
 
 from reference_impl.aliases import give_second_names
 

@@ -113,12 +113,12 @@ def _split(name, dim, least):
             raise DimCount(f"torch.{name} requires a tensor with at least {least} dimension, but "
                            f"got a tensor with {input.ndim} dimensions!")
         d = dim if name != "hsplit" or input.ndim > 1 else 0
-        if isinstance(indices_or_sections, int):
-            if indices_or_sections == 0 or input._size[d] % indices_or_sections:
-                raise Argument(
-                    f"torch.{name} attempted to split along dimension {d}, but the size of the "
-                    f"dimension {input._size[d]} is not divisible by the split_size "
-                    f"{indices_or_sections}!")
+        if isinstance(indices_or_sections, int) and (
+                indices_or_sections == 0 or input._size[d] % indices_or_sections):
+            raise Argument(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the "
+                f"dimension {input._size[d]} is not divisible by the split_size "
+                f"{indices_or_sections}!")
         return input.tensor_split(indices_or_sections, d)
 
     def loose(input, *given, indices=None, sections=None):

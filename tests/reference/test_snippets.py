@@ -69,9 +69,9 @@ def run(library, code):
     last = ast.Expression(body.pop().value) if isinstance(body[-1], ast.Expr) else None
     env = environment(library)
     try:
-        exec(compile(ast.Module(body, []), "code", "exec"), env)
+        exec(compile(ast.Module(body, []), "code", "exec"), env)  # noqa: S102 - our own snippets
         return None if last is None else seen(eval(compile(last, "last line", "eval"), env))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - which one it is, is what is compared
         kind = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
         return kind, str(error).split("\n")[0]
 
