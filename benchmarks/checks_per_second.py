@@ -1,10 +1,21 @@
 """Checks per CPU-second, ours against those that PyTorch ships, measured in the same run.
 
-A check is one call compared. Forward: OpInfo's own samples, `op(sample)` against `op.ref(sample)`
-by `torch.testing.assert_close`; ours, one case of the value oracle. Gradients: one sample through
-`torch.autograd.gradcheck(fast_mode=True)`; ours, one case of the vjp oracle. Both sides make their
-inputs inside the measured time, on one thread; both are asked about the operations that OpInfo has
-with a NumPy reference and the tables have too, in the same dtype.
+Both sides are asked about the operations that OpInfo has with a NumPy reference and the tables
+have too, in the same dtype; both make their inputs inside the measured time, on one thread.
+
+forward: OpInfo's own samples, `op(sample)` against `op.ref(sample)` by
+`torch.testing.assert_close`; ours, the cases of the tables, each asked for value, dtype, shape
+and memory. A *check* is one answer that can be wrong by itself: for `assert_close` that is a
+sample; ours are one thing compared of one call, a call gives several (`Comparison`).
+
+gradients: a sample through `torch.autograd.gradcheck(fast_mode=True)`; ours, the cases of the vjp
+oracle. A check is one number of a derivative that is compared: fast mode compares one random
+projection per pair of input and output (torch/autograd/gradcheck.py, `_fast_gradcheck`), ours is
+every element of every cotangent.
+
+The same calls are counted too (`calls`), and the elements of results (`elements`): OpInfo takes
+few ways to call an operation with many random numbers each, the tables many ways with few
+numbers, each chosen.
 
     pip install -e '.[torch,bench]' -c constraints.txt
     python benchmarks/checks_per_second.py
@@ -17,6 +28,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before any library reads it
 
 import argparse
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,21 +49,23 @@ from conformance.specs import OpSpec, Specs
 from conformance.units import OpUnit, differentiable_in
 
 GOAL = 10.0
+FORWARD, GRADIENT = ("value", "dtype", "shape", "alias"), ("vjp",)
 
 
 @dataclass(slots=True)
 class Rate:
-    """checks: calls compared; elements: numbers compared in them; failed: calls that were not
-    compared or did not agree; seconds: CPU time of all of it."""
+    """calls: of the operation, compared; checks: what could be wrong by itself (see above);
+    elements: numbers compared; failed: calls that were not compared or did not agree; seconds:
+    CPU time of all of it."""
 
+    calls: int = 0
     checks: int = 0
     elements: int = 0
     failed: int = 0
     seconds: float = 0.0
 
-    @property
-    def per_second(self) -> float:
-        return self.checks / self.seconds if self.seconds else 0.0
+    def per_second(self, what: str) -> float:
+        return getattr(self, what) / self.seconds if self.seconds else 0.0
 
     def timed(self, work: Callable[[], None]) -> None:
         start = process_time()
@@ -86,6 +100,7 @@ def opinfo_forward(info: Any, dtype: torch.dtype, rate: Rate, inputs: str) -> No
         except Exception:  # noqa: BLE001 - OpInfo lists which samples its own tests skip
             rate.failed += 1
             continue
+        rate.calls += 1
         rate.checks += 1
         rate.elements += sum(t.numel() for t in tensors(got))
 
@@ -108,7 +123,10 @@ def opinfo_gradients(info: Any, dtype: torch.dtype, rate: Rate, inputs: str) -> 
         except Exception:  # noqa: BLE001 - non-differentiable samples that OpInfo's tests skip
             rate.failed += 1
             continue
-        rate.checks += 1
+        with torch.no_grad():
+            results = len(tensors(call(*inputs)))
+        rate.calls += 1
+        rate.checks += len(inputs) * results
         rate.elements += sum(t.numel() for t in inputs)
 
 
@@ -135,27 +153,39 @@ def _of_lists(info: Any, sample: Any) -> tuple[Any, tuple]:
 
 
 class Counting(OpUnit):
-    """A unit that remembers which of its cases were compared by the oracle asked for."""
+    """A unit that counts what it compares.
 
-    asked = ""
+    asked: the oracle whose elements are counted.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.asked = self.unit.oracles[0]
+        self.calls: set[str] = set()
+        self.things = self.elements = 0
 
     def compare(self, sample: Any) -> Iterator[Any]:
         for comparison in super().compare(sample):
-            if comparison.oracle == self.asked and comparison.compared:
-                self.compared.add(sample.case.id)
+            if comparison.compared:
+                self.things += 1
+                self.calls.add(sample.case.id)
+                if comparison.oracle == self.asked:
+                    self.elements += comparison.compared
             yield comparison
 
 
-def ours(op: OpSpec, oracle: str, dtype: str, backends: tuple, specs: Specs, rate: Rate) -> None:
+def ours(
+    op: OpSpec, oracles: tuple[str, ...], dtype: str, backends: tuple, specs: Specs, rate: Rate
+) -> None:
     unit = Unit(
-        id="", backend="torch", kind="op", name=op.name, dtypes=(dtype,), oracles=(oracle,),
+        id="", backend="torch", kind="op", name=op.name, dtypes=(dtype,), oracles=oracles,
         tier="standard", seed=0,
     )  # fmt: skip
     runner = Counting(unit, *backends, op, specs)
-    runner.asked, runner.compared = oracle, set()
-    answers, _, _ = runner.run(None, frozenset(), lambda case: None)
-    rate.checks += len(runner.compared)
-    rate.elements += sum(a.compared for a in answers if a.oracle == oracle)
+    runner.run(None, frozenset(), lambda case: None)
+    rate.calls += len(runner.calls)
+    rate.checks += runner.elements if oracles == GRADIENT else runner.things
+    rate.elements += runner.elements
 
 
 # --- both ----------------------------------------------------------------------------------
@@ -177,15 +207,15 @@ def shared_operations(specs: Specs, globs: str) -> list[tuple[list[Any], list[Op
 
 
 def measure(
-    pairs: list, oracle: str, dtype: str, backends: tuple, specs: Specs, inputs: str
+    pairs: list, oracles: tuple[str, ...], dtype: str, backends: tuple, specs: Specs, inputs: str
 ) -> tuple[Rate, Rate]:
     """(ours, theirs). inputs: the OpInfo method that makes its samples."""
     theirs, own = Rate(), Rate()
     kind = getattr(torch, dtype)
-    check = opinfo_forward if oracle == "value" else opinfo_gradients
+    check = opinfo_gradients if oracles == GRADIENT else opinfo_forward
     for infos, ops in pairs:
         ops = [op for op in ops if dtype in dtypes_of(op)]
-        if oracle == "vjp":
+        if oracles == GRADIENT:
             infos = [i for i in infos if i.supports_autograd]
             ops = [op for op in ops if differentiable_in(op, dtype)]
         infos = [i for i in infos if kind in i.supported_dtypes("cpu")]
@@ -194,16 +224,16 @@ def measure(
         for info in infos:
             theirs.timed(lambda info=info: check(info, kind, theirs, inputs))
         for op in ops:
-            own.timed(lambda op=op: ours(op, oracle, dtype, backends, specs, own))
+            own.timed(lambda op=op: ours(op, oracles, dtype, backends, specs, own))
     return own, theirs
 
 
-# what, oracle, dtype, how OpInfo makes its inputs (its own NumPy tests take `reference_inputs`)
+# what, oracles, dtype, how OpInfo makes its inputs (its own NumPy tests take `reference_inputs`)
 ROWS = (
-    ("forward, float32", "value", "float32", "sample_inputs"),
-    ("forward, float32, reference inputs", "value", "float32", "reference_inputs"),
-    ("forward, int64", "value", "int64", "sample_inputs"),
-    ("gradients, float64", "vjp", "float64", "sample_inputs"),
+    ("forward, float32", FORWARD, "float32", "sample_inputs"),
+    ("forward, float32, reference inputs", FORWARD, "float32", "reference_inputs"),
+    ("forward, int64", FORWARD, "int64", "sample_inputs"),
+    ("gradients, float64", GRADIENT, "float64", "sample_inputs"),
 )
 
 
@@ -216,27 +246,30 @@ def main() -> None:
     specs = load_specs()
     backends = open_backend("torch"), open_backend("reference")
     pairs = shared_operations(specs, globs)
-    table = Table(title=f"checks per CPU-second over {len(pairs)} operations, torch "
-                        f"{torch.__version__}, one thread")  # fmt: skip
-    for heading in ("what", "ours", "theirs", "ratio", "goal", "elements per second, ours",
-                    "theirs", "ratio"):  # fmt: skip
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    measure(pairs[:3], "vjp", "float64", backends, specs, "sample_inputs")  # imports and first calls
-    for what, oracle, dtype, inputs in ROWS:
-        own, theirs = measure(pairs, oracle, dtype, backends, specs, inputs)
-        rates = [r.elements / r.seconds if r.seconds else 0.0 for r in (own, theirs)]
-        table.add_row(
-            what,
-            f"{own.per_second:,.0f} ({own.checks:,} in {own.seconds:.1f} s)",
-            f"{theirs.per_second:,.0f} ({theirs.checks:,} in {theirs.seconds:.1f} s)",
-            f"{own.per_second / theirs.per_second:.1f}" if theirs.checks else "-",
-            f"{GOAL:.0f}",
-            f"{rates[0]:,.0f}",
-            f"{rates[1]:,.0f}",
-            f"{rates[0] / rates[1]:.2f}" if rates[1] else "-",
-        )
-        print(f"{what}: {theirs.failed} samples of OpInfo not counted (not comparable as they are)")
-    Console(width=130).print(table)
+    table = Table(title=f"per CPU-second over {len(pairs)} operations, torch {torch.__version__}, "
+                        f"one thread; goal: {GOAL:.0f} times the checks")  # fmt: skip
+    for heading in ("what", "counted", "ours", "theirs", "ratio"):
+        table.add_column(heading, justify="left" if heading in ("what", "counted") else "right")
+    measure(pairs[:3], GRADIENT, "float64", backends, specs, "sample_inputs")  # first calls
+    gc.collect()
+    gc.freeze()  # as a worker does; it is the same for both sides
+    for what, oracles, dtype, inputs in ROWS:
+        own, theirs = measure(pairs, oracles, dtype, backends, specs, inputs)
+        for counted in ("checks", "calls", "elements"):
+            rates = own.per_second(counted), theirs.per_second(counted)
+            table.add_row(
+                what if counted == "checks" else "",
+                counted,
+                f"{rates[0]:,.0f}",
+                f"{rates[1]:,.0f}",
+                f"{rates[0] / rates[1]:.2f}" if rates[1] else "-",
+                style="bold" if counted == "checks" else None,
+                end_section=counted == "elements",
+            )
+        print(f"{what}: {own.calls:,} calls in {own.seconds:.1f} s, theirs {theirs.calls:,} in "
+              f"{theirs.seconds:.1f} s, {theirs.failed} of OpInfo's samples not counted (not "
+              "comparable as they are)")  # fmt: skip
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":

@@ -264,11 +264,11 @@ def gate(folder: Path, baseline: Path | None, write: Path | None) -> int:
 @click.argument("finding", metavar="FINDING")
 def repro(folder: Path, finding: str) -> int:
     """Print a standalone script that shows a finding; it exits 1 while the difference is there."""
-    from conformance.repro import find, make
+    from conformance.repro import find, make, modules_of
 
     with Store.read(folder) as store:
-        found = find(store, finding)
-    click.echo(make(found, load_specs()), nl=False)
+        found, modules = find(store, finding), modules_of(store.backends())
+    click.echo(make(found, load_specs(), modules), nl=False)
     return 0
 
 

@@ -233,7 +233,7 @@ def finding(
 def errored(ctx: Context, oracle: str, case: Any, program: str, problem: str) -> Finding:
     """A case that the adapter could not report on: an exception that is on none of its lists."""
     kind = problem.split(":")[0]
-    cause = "|".join((ctx.op.name, oracle, ctx.backend.name, Verdict.ERRORED.value, kind))
+    cause = f"{ctx.op.name}|{oracle}|{ctx.backend.name}|{Verdict.ERRORED.value}|{kind}"
     digest = hashlib.sha256(cause.encode()).hexdigest()[:4]
     return Finding(
         id=f"{ctx.op.name}-{oracle}-{'_'.join(_plain(d) for d in case.dtypes)}-{digest}",

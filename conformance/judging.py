@@ -14,7 +14,7 @@ from conformance.cases.generate import elementwise
 from conformance.findings import finding, groups, points_of, smallest
 from conformance.oracles import divergences
 from conformance.oracles.base import Comparison, Context
-from conformance.oracles.numbers import Judge
+from conformance.oracles.numbers import judge_of
 from conformance.specs import Divergence
 from conformance.verdicts import Answer, Finding, Verdict, worst
 
@@ -85,8 +85,11 @@ class Collector:
         q.compared += c.compared
         q.skipped += c.skipped
         q.refused |= c.is_fact and c.category == "raised"
+        entries = self._entries(c.oracle, c.sample.case.dtypes, c.what)
+        if c.is_fact and not entries and not c.over:
+            return
         left = np.asarray(c.over)
-        for number, entry in self._entries(c.oracle, c.sample.case.dtypes, c.what):
+        for number, entry in entries:
             left = self._apply(q, number, entry, c, left)
         if left.any() and not c.is_fact and not c.category:
             left = self._extremal(q, c, left)
@@ -200,7 +203,7 @@ class Collector:
         if c.oracle == "determinism" or c.category in ("position", "bits"):
             return ~np.asarray(c.over)
         kind = c.what.split(".")[0]
-        judge = Judge(self.ctx, c.sample, KEYS[kind])
+        judge = judge_of(self.ctx, c.sample, KEYS[kind])
         place = divergences.Prediction(self.ctx, c).place()
         return ~np.asarray(judge.judge(place, np.asarray(got), np.asarray(want)).over)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from conformance import repro_eager, repro_jax
 from conformance.backends.torch_errors import TORCH_ERRORS
+from conformance.engine.plan import BackendInfo
 from conformance.loading import norm_url
 from conformance.program import Program, ProgramError
 from conformance.repro_judge import Difference, fact, number, refusal
@@ -24,7 +26,13 @@ from conformance.verdicts import Finding, Verdict
 
 TRACED = frozenset({"accumulation", "lifetime", "inplace"})  # oracles whose programs are traced
 NUMERIC = frozenset({"value", "vjp", "second_order", "layout"})
-REFERENCE = "reference"
+# torch's surface, for runs that do not say which module a backend calls
+MODULES = {"torch": "torch", "reference": "reference_impl"}
+
+
+def modules_of(backends: Iterable[BackendInfo]) -> dict[str, str]:
+    """Backend name -> the module that its scripts import in torch's place."""
+    return {info.name: info.module for info in backends if info.module}
 
 
 def find(store: Store, name: str) -> Finding:
@@ -41,16 +49,19 @@ def find(store: Store, name: str) -> Finding:
     )
 
 
-def script(finding: Finding, specs: Specs) -> str:
+def script(finding: Finding, specs: Specs, modules: Mapping[str, str] = MODULES) -> str:
     """The script; where none can show the finding, a comment that says why."""
     try:
-        return make(finding, specs)
+        return make(finding, specs, modules)
     except ReproError as error:
         return f"# {finding.id}: no script: {error}\n"
 
 
-def make(finding: Finding, specs: Specs) -> str:
-    """Source text of a script of some ten lines. Raises ReproError when none can show it."""
+def make(finding: Finding, specs: Specs, modules: Mapping[str, str] = MODULES) -> str:
+    """Source text of a script of some ten lines. Raises ReproError when none can show it.
+
+    modules: see `modules_of`.
+    """
     if finding.verdict is Verdict.ERRORED or finding.what.startswith("reference "):
         raise ReproError(f"the checker itself failed, not the library: {finding.message}")
     try:
@@ -60,18 +71,24 @@ def make(finding: Finding, specs: Specs) -> str:
     if not program.steps:
         raise ReproError(f"there is no program that shows it: {finding.message}")
     if finding.verdict is Verdict.CRASHED:
-        return _crash(finding, specs, program)
-    library, device, options = _backend(finding)
-    writer: Writer
-    if library == "jax":
-        writer = repro_jax.JaxWriter(specs.ops, device, "x64" in options)
-    elif library in ("torch", REFERENCE):
-        writer = repro_eager.EagerWriter(specs.ops, library, device)
-    else:
-        raise ReproError(f"no script can be written for the backend {finding.backend}")
+        return _crash(finding, specs, program, modules)
+    writer = _writer(finding, specs, modules)
     last = line_of(finding) or program.steps[-1].line
     body, difference = _body(finding, specs, program, writer, last)
     return _assemble(finding, specs, writer, body, difference)
+
+
+def _writer(finding: Finding, specs: Specs, modules: Mapping[str, str]) -> Writer:
+    library, _, rest = finding.backend.partition(":")
+    device, _, options = rest.partition(":")
+    if library == "jax":
+        return repro_jax.JaxWriter(specs.ops, device or "cpu", "x64" in options.split("+"))
+    module = modules.get(finding.backend) or MODULES.get(library)
+    if module is None:
+        raise ReproError(
+            f"{library} is called by its adapter only: it has neither torch's functions nor jax's"
+        )
+    return repro_eager.EagerWriter(specs.ops, module, device or "cpu")
 
 
 def line_of(finding: Finding) -> int:
@@ -95,7 +112,7 @@ def _body(
         assert isinstance(writer, repro_eager.EagerWriter)
         body = repro_eager.lines(writer, program, risky, last)
     if refused:
-        patterns = _patterns(writer.library)
+        patterns = _patterns(writer)
         return body, refusal(finding, patterns)
     if finding.oracle == "determinism":
         once, _ = look(finding, writer, program, specs)
@@ -139,24 +156,18 @@ def _attempt(body: list[str]) -> list[str]:
     ]
 
 
-def _patterns(library: str) -> dict[str, list[str]]:
+def _patterns(writer: Writer) -> dict[str, list[str]]:
     """Error kind -> regular expressions of the library's own messages."""
-    if library == "jax":
+    if isinstance(writer, repro_jax.JaxWriter):
         from conformance.backends.jax_errors import JAX_ERRORS as table
-    elif library == REFERENCE:
-        return {}
-    else:
+    elif writer.library == "torch":
         table = TORCH_ERRORS
+    else:
+        return {}
     found: dict[str, list[str]] = {}
     for _, pattern, kind in table.rows:
         found.setdefault(kind, []).append(pattern.pattern)
     return found
-
-
-def _backend(finding: Finding) -> tuple[str, str, tuple[str, ...]]:
-    library, _, rest = finding.backend.partition(":")
-    device, _, options = rest.partition(":")
-    return library, device or "cpu", tuple(options.split("+")) if options else ()
 
 
 def _assemble(
@@ -200,18 +211,16 @@ def _sorted(imports: set[str]) -> list[str]:
     return sorted(i for i in imports if own(i)) + sorted(i for i in imports if not own(i))
 
 
-def _crash(finding: Finding, specs: Specs, program: Program) -> str:
+def _crash(
+    finding: Finding, specs: Specs, program: Program, modules: Mapping[str, str]
+) -> str:
     """The program in a process of its own, so that its end can be seen."""
-    library, device, options = _backend(finding)
-    writer: Writer
-    if library == "jax":
-        writer = repro_jax.JaxWriter(specs.ops, device, "x64" in options)
+    writer = _writer(finding, specs, modules)
+    if isinstance(writer, repro_jax.JaxWriter):
         body, _ = repro_jax.lines(writer, program, program.steps[-1].line)
-    elif library in ("torch", REFERENCE):
-        writer = repro_eager.EagerWriter(specs.ops, library, device)
-        body = repro_eager.lines(writer, program, frozenset(), program.steps[-1].line)
     else:
-        raise ReproError(f"no script can be written for the backend {finding.backend}")
+        assert isinstance(writer, repro_eager.EagerWriter)
+        body = repro_eager.lines(writer, program, frozenset(), program.steps[-1].line)
     inner = [*_sorted(writer.imports), *getattr(writer, "setup", []), *body]
     text = "\n".join(inner)
     return "\n".join(

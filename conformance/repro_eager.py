@@ -17,7 +17,7 @@ STATEMENTS = frozenset({"setitem", "set_grad", "zero_grad", "np_setitem"})
 
 
 class EagerWriter(Writer):
-    """device: "cpu" or "cuda". library: "torch" or "reference"."""
+    """library: the module that is imported as `torch`. device: as torch names it."""
 
     verbs: ClassVar[Mapping[str, str]] = {
         **NUMPY_VERBS,
@@ -41,6 +41,8 @@ class EagerWriter(Writer):
         "shape_of": "tuple({x}.shape)",
         "dtype_of": "str({x}.dtype).removeprefix('torch.')",
         "type_of": "type({x}).__name__",
+        "type_name": "{x}.type()",
+        "type_of_shape": "type({x}.shape).__name__",
         "item": "{x}.item()",
         "cuda_is_available": "torch.cuda.is_available()",
         "numpy": "{x}.numpy()",
@@ -52,9 +54,7 @@ class EagerWriter(Writer):
     def __init__(self, ops: Mapping[str, OpSpec], library: str, device: str) -> None:
         super().__init__(ops)
         self.library, self.device = library, device
-        self.imports.add(
-            "import reference_impl as torch" if library == "reference" else "import torch"
-        )
+        self.imports.add("import torch" if library == "torch" else f"import {library} as torch")
 
     def template(self, op: OpSpec) -> str:
         return op.torch

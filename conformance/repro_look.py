@@ -121,7 +121,7 @@ def _owner(base: str, writer: Writer, program: Program) -> str:
     if isinstance(writer, JaxWriter):
         at = "{}.unsafe_buffer_pointer()"
     else:
-        at = "{}._storage" if writer.library == "reference" else "{}.untyped_storage().data_ptr()"
+        at = "{}._storage" if writer.library == "reference_impl" else "{}.untyped_storage().data_ptr()"
     one, other = at.format("v"), at.format(base)
     return f'next((k for k, v in {{{pairs}}}.items() if {one} == {other}), "own memory")'
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -40,36 +41,38 @@ class Argument:
         return self.type in ("Tensor[]", "Tensor?[]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     name: str
     overload: str
     arguments: tuple[Argument, ...]
     returns: tuple[Argument, ...]
 
-    @property
+    @cached_property
     def qualified(self) -> str:
         return f"{self.name}.{self.overload}" if self.overload else self.name
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[Argument, ...]:
         return tuple(a for a in self.arguments if a.is_tensor or a.is_tensor_list)
 
-    @property
+    @cached_property
     def mutates(self) -> tuple[str, ...]:
         return tuple(a.name for a in self.arguments if a.writes)
 
-    @property
+    @cached_property
     def is_view(self) -> bool:
         """A result aliases an argument that is not written: `(a)` on both sides."""
         read = {a.alias for a in self.arguments if a.alias and not a.writes}
         return any(r.alias in read for r in self.returns)
 
+    @cached_property
+    def _by_name(self) -> dict[str, Argument]:
+        return {a.name: a for a in self.arguments}
+
     def argument(self, name: str) -> Argument:
-        for a in self.arguments:
-            if a.name == name:
-                return a
-        raise KeyError(name)
+        """Raises KeyError."""
+        return self._by_name[name]
 
     @classmethod
     def parse(cls, line: str) -> Schema:

@@ -157,6 +157,11 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def parsed(self) -> Schema:
         return Schema.parse(self.schema)
 
+    @cached_property
+    def saves_result(self) -> bool:
+        """Whether the graph keeps the result for some cotangent."""
+        return any("result" in words for words in self.saves.values())
+
 
 class ScenarioDivergence(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True

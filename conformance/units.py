@@ -332,7 +332,7 @@ class OpUnit:
             yield from determinism(self.ctx, sample, again)
         if case.kind == "mixed" and sample.seen.outputs:
             self._promotion_record(sample)
-        elif self.unit.dtypes == (home_dtype(self.op),) and "alias" in names:
+        elif self.unit.dtypes == (home_dtype(self.op),) and {"alias"} <= self.wanted & {*names}:
             record = view_or_copy(self.ctx, sample)
             if record and record not in self.records:
                 self.records.append(record)

@@ -5,7 +5,8 @@ The README beside this file says how it works.
 # ruff: noqa: F401, I001 - names are re-exported; the order is that of registration
 
 from reference_impl.dtypes import (
-    bfloat16, bool, cdouble, cfloat, complex64, complex128, double, dtype, exact, finfo, float,
+    bfloat16, bool, cdouble, cfloat, chalf, complex32, complex64, complex128, double, dtype, exact,
+    finfo, float,
     float16, float32, float64, float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz,
     float8_e8m0fnu, get_default_dtype, half, iinfo, int, int8, int16, int32, int64,
     long, set_default_dtype, short, uint8, uint16, uint32, uint64,
@@ -28,11 +29,17 @@ from reference_impl.grad_mode import (
 from reference_impl.anomaly import (
     is_anomaly_check_nan_enabled, is_anomaly_enabled,
 )
+from reference_impl.determinism import (
+    are_deterministic_algorithms_enabled, get_deterministic_debug_mode,
+    is_deterministic_algorithms_warn_only_enabled, set_deterministic_debug_mode,
+    use_deterministic_algorithms,
+)
 from reference_impl.promotion import can_cast, promote_types, result_type
 from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
+
 from reference_impl import (
-    casting, creation, complex_views, copying, indexing, members, operators, out, places, shapes, views,
+    casting, creation, complex_views, copying, indexing, leaves, members, operators, out, places, shapes, views,
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
@@ -40,9 +47,10 @@ from reference_impl.queries import (
     numel, typename,
 )
 from reference_impl import rules                # every operation registers itself
-from reference_impl.interchange import UntypedStorage, from_dlpack, frombuffer, to_dlpack
+from reference_impl.storages import TypedStorage, UntypedStorage
+from reference_impl.interchange import from_dlpack, frombuffer, to_dlpack
 from reference_impl import duplicates, legacy, random
-from reference_impl.legacy import TypedStorage, set_default_tensor_type
+from reference_impl.legacy import set_default_tensor_type
 from reference_impl.random import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )
@@ -51,15 +59,20 @@ from reference_impl.drawing import (
     randn_like, randperm,
 )
 from reference_impl import arranging
+from reference_impl import internals as _C
 from reference_impl.namespaces import ops
-from reference_impl import fft, linalg, nn, return_types, signal, special, statistics, utils
+from reference_impl import (
+    cuda, fft, linalg, nn, return_types, signal, special, statistics, storages, testing, utils,
+)
 
 from reference_impl.aliases import give_second_names
 
 give_second_names()
 globals().update(FUNCTIONS)
 globals().update(signal.windows.OLDER)
-globals().update(legacy.TYPES | legacy.STORAGES)     # FloatTensor, LongStorage, ...
+globals().update(legacy.TYPES)               # FloatTensor, LongTensor, ...
+globals().update(storages.TYPED)             # FloatStorage, LongStorage, ...
+Storage = storages.TYPED["FloatStorage"]
 
 inf, nan, pi, e = queries.inf, queries.nan, queries.pi, queries.e
 __version__ = "2.13.0"       # the PyTorch whose semantics this follows

@@ -9,7 +9,15 @@ from reference_impl import dtypes as dt
 from reference_impl.creation import zeros
 from reference_impl.data import tensor
 from reference_impl.dispatch import FUNCTIONS
-from reference_impl.errors import Argument, ArgumentType, DimCount, Domain, DtypeUnsupported
+from reference_impl.errors import (
+    Argument,
+    ArgumentType,
+    ArgumentValue,
+    DimCount,
+    Domain,
+    DtypeUnsupported,
+    ShapeMismatch,
+)
 from reference_impl.formats import contiguous_format
 from reference_impl.geometry import broadcast_shapes as common_shape
 from reference_impl.geometry import wrap_dim
@@ -107,12 +115,12 @@ def _split(name, dim, least):
             raise DimCount(f"torch.{name} requires a tensor with at least {least} dimension, but "
                            f"got a tensor with {input.ndim} dimensions!")
         d = dim if name != "hsplit" or input.ndim > 1 else 0
-        if isinstance(indices_or_sections, int):
-            if indices_or_sections == 0 or input._size[d] % indices_or_sections:
-                raise Argument(
-                    f"torch.{name} attempted to split along dimension {d}, but the size of the "
-                    f"dimension {input._size[d]} is not divisible by the split_size "
-                    f"{indices_or_sections}!")
+        if isinstance(indices_or_sections, int) and (
+                indices_or_sections == 0 or input._size[d] % indices_or_sections):
+            raise Argument(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the "
+                f"dimension {input._size[d]} is not divisible by the split_size "
+                f"{indices_or_sections}!")
         return input.tensor_split(indices_or_sections, d)
 
     def loose(input, *given, indices=None, sections=None):
@@ -147,16 +155,30 @@ def broadcast_tensors(*tensors):
 
 
 def broadcast_shapes(*shapes):
-    """The shape that tensors of these shapes have in common. Raises RuntimeError."""
-    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    for shape in shapes:
-        for n in shape:
-            if not isinstance(n, (int, np.integer)):
-                raise ArgumentType("Input shapes should be of type ints, a tuple of ints, or a list "
-                                   f"of ints, got {type(n).__name__}")
+    """The shape that tensors of these shapes have in common. Raises Argument, ShapeMismatch."""
+    common = []                # its last dimension first
+    for place, shape in enumerate(shapes):
+        shape = (shape,) if isinstance(shape, (int, np.integer)) else shape
+        if not isinstance(shape, (tuple, list)) or not all(
+                isinstance(n, (int, np.integer)) for n in shape):
+            raise Argument("Input shapes should be of type ints, a tuple of ints, or a list of ints, "
+                           f"got {shape}")
+        for d, n in enumerate(reversed(shape)):
             if n < 0:
-                raise Argument(f"Trying to create tensor with negative dimension ({n}): ({n})")
-    return Size(common_shape(*shapes))
+                raise ArgumentValue("Attempting to broadcast a dimension with negative length!")
+            if d == len(common):
+                common.append(n)
+            elif common[d] == 1:
+                common[d] = n
+            elif n not in (1, common[d]):
+                longest = max((len(s) for s in shapes if not isinstance(s, (int, np.integer))),
+                              default=1)
+                lead = [1] * (longest - len(common))
+                raise ShapeMismatch(
+                    f"Attempting to broadcast a dimension of length {n} at {-1 - d}! Mismatching "
+                    f"argument at index {place} had {tuple(shape)}; but expected shape should be "
+                    f"broadcastable to {lead + common[::-1]}")
+    return Size(common[::-1])
 
 
 def tile(input, *dims, **named):
@@ -296,11 +318,17 @@ composite("vander", vander, method=False, helper=True)
 
 def unravel_index(indices, shape):
     """Coordinates, one tensor per dimension, of positions in row-major order."""
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if indices.dtype.category != dt.INT:
-        raise Argument(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        raise ArgumentType(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if not isinstance(shape, (int, tuple, list)):
+        raise ArgumentType("expected 'shape' to be int or sequence of ints, but got "
+                           f"{type(shape)}")
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    for n in shape:
+        if not isinstance(n, (int, np.integer)):
+            raise ArgumentType(f"expected 'shape' sequence to only contain ints, but got {type(n)}")
     if any(n < 0 for n in shape):
-        raise Argument(f"'shape' cannot have negative values, but got {shape}")
+        raise ArgumentValue(f"'shape' cannot have negative values, but got {shape}")
     out = []
     for n in reversed(shape):
         out.append(indices % n)

@@ -4,6 +4,7 @@ All of them take ndarrays of any floating or complex dtype, long double included
 objects (numbers of arbitrary precision), on which they call the method of the same name.
 """
 
+import ml_dtypes
 import numpy as np
 import scipy.special
 
@@ -164,12 +165,18 @@ def clamp(x, low, high):
         raise Argument("torch.clamp: At least one of 'min' or 'max' must not be None")
     out = x
     if low is not None:
-        out = np.where((out < low) | (low != low), low, out)
-    return out if high is None else np.where((out > high) | (high != high), high, out)
+        out = np.where((out < low) | _is_nan(low), low, out)
+    return out if high is None else np.where((out > high) | _is_nan(high), high, out)
+
+
+def _is_nan(x):
+    return x != x  # noqa: PLR0124 - exact numbers have no isnan
 
 
 def sgn(self):
     """self / |self|, 0 at 0; `sign` for real dtypes."""
+    if self.dtype == ml_dtypes.complex32:
+        return sgn(self.astype(np.complex64)).astype(self.dtype)
     if self.dtype.kind != "c":
         return sign(self)
     size = np.abs(self)

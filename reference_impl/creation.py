@@ -3,6 +3,7 @@
 import numpy as np
 
 from reference_impl import dtypes as dt
+from reference_impl.dtypes import check_dtype
 from reference_impl.errors import (
     Argument,
     ArgumentType,
@@ -63,18 +64,12 @@ def finish(t, requires_grad=False, device=None):
     return t
 
 
-def check_dtype(dtype):
-    if dtype is not None and not isinstance(dtype, dt.dtype):
-        raise ArgumentType(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-    return dtype
-
-
 def requested(dtype, out=None, layout=None, device=None):
     """The dtype that the caller asks for, by dtype= or by out=; None where the values decide.
 
     Raises Argument, DtypeMismatch where out= has another layout, device or dtype.
     """
-    check_dtype(dtype)
+    dtype = check_dtype(dtype)
     if layout not in (None, strided):
         if out is not None:
             raise Argument(f"layout {layout.word} does not match layout of out parameter (Strided)")

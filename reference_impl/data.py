@@ -16,6 +16,7 @@ from reference_impl.scalars import number_as
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, make_tensor
 
+SEQUENCES = (list, tuple, range)
 DEEPEST = 128         # torch takes sequences nested deeper for self-referential ones
 
 
@@ -138,6 +139,7 @@ def from_numpy(array):
 
 def as_tensor(data, dtype=None, device=None):
     """`data` as a tensor, sharing memory where no conversion is needed."""
+    dtype = check_dtype(dtype)
     if isinstance(data, (Tensor, np.ndarray)):
         shared = data if isinstance(data, Tensor) else from_numpy(data)
         return shared.to(dtype=check_dtype(dtype), device=device)
@@ -168,7 +170,7 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=None):
 
     A tensor that needs no conversion is returned itself, and requires_grad= changes it.
     """
-    check_dtype(dtype)
+    dtype = check_dtype(dtype)
     shared = shared_memory(obj, dtype)
     if shared is None:
         if copy is False:

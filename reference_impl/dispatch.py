@@ -1,9 +1,10 @@
 """From a call to a result: bind arguments, choose the overload, promote, compute, record."""
 
+import warnings
+
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.dtypes import FLOAT8
 from reference_impl.errors import (
     ArgumentType,
     DtypeMismatch,
@@ -15,11 +16,12 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, record
+from reference_impl.graph import edges_of, keep_tangents, record
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
-from reference_impl.rule import BROADCASTING, NO_DEFAULT, NUMPY_NAMES
+from reference_impl.rule import BROADCASTING, DTYPE, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor, mark_meta
+from reference_impl.unsaved import Unsaved
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
 
@@ -62,6 +64,8 @@ class Operation:
                         return compose(one, args, kwargs)
                     values = bind(one, args, kwargs, strict)
                 except TypeError as error:
+                    # without its frames: they hold the arguments, and `failures`, in a cycle
+                    error.__traceback__ = error.__context__ = None
                     failures.append(error)
                     continue
                 return run(one, values)
@@ -120,6 +124,9 @@ def bind(rule, args, kwargs, strict):
         elif kind == "argument":
             wanted = rule.parameters[i].type
             if wanted is not None and not isinstance(value, wanted):
+                if wanted is DTYPE:
+                    values[i] = dt.check_dtype(value)
+                    continue
                 if wanted is not int or not isinstance(value, np.integer):
                     raise _wrong(rule, i, value)
                 values[i] = int(value)
@@ -129,8 +136,16 @@ def bind(rule, args, kwargs, strict):
     return values
 
 
+ALPHA_SECOND = {"add", "add_", "sub", "sub_"}    # tools/autograd/deprecated.yaml
+
+
 def _collect(rule, args):
     """Loose integers gathered into the varargs parameter: permute(0, 1)."""
+    if rule.varargs is None and len(args) == 3 and rule.public_name in ALPHA_SECOND:
+        warnings.warn(f"This overload of {rule.public_name} is deprecated: {rule.public_name}(input, "
+                      "alpha, other). Consider using the one with alpha as a keyword.", UserWarning,
+                      stacklevel=5)
+        return (args[0], args[2], args[1]), 3
     if rule.varargs is None:
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
@@ -239,6 +254,8 @@ def run(rule, values):
         record(rule, ins, edges, arguments, outputs, many)
     if level.depth and has_tangent(flat):
         attach_tangents(rule, ins, outputs, arguments, many)
+        if edges is not None:
+            keep_tangents(outputs)
     return named(rule.public_name)(outputs) if many else outputs[0]
 
 
@@ -256,9 +273,8 @@ def compute(rule, ins, flat, values, arguments):
         present = [n for n, x in zip(rule.inputs, ins, strict=True) if x is not None]
         promoted = [n not in rule.unpromoted for n in present]
     dtype = common_dtype(rule, [t for t, p in zip(flat, promoted, strict=True) if p], arguments)
-    if promoted and rule.promote in BROADCASTING and (dtype or flat[0].dtype) in FLOAT8:
-        raise NotImplementedFor(f'"{rule.name}_stub" not implemented for '
-                                f"'{(dtype or flat[0].dtype).scalar_name}'")
+    if promoted and (dtype or flat[0].dtype).limited:
+        check_limited(rule, dtype or flat[0].dtype)
     if rule.accepts:
         check_category(rule, dtype or flat[0].dtype)
         for t in flat if rule.accepts_each else ():
@@ -273,6 +289,26 @@ def compute(rule, ins, flat, values, arguments):
         if rule.promote in BROADCASTING:
             broadcast_shapes(*(a.shape for a in arrays))     # says which dimension
         raise
+
+
+# what torch 2.13 computes with complex32 on the CPU; "ComplexHalf support is experimental"
+COMPLEX_HALF = {
+    "abs", "add", "addcmul", "all", "any", "cat", "clone", "copy", "eq", "index", "index_add",
+    "index_copy", "index_fill", "index_put", "index_select", "isfinite", "isinf", "isnan", "isreal",
+    "masked_fill", "masked_select", "mul", "ne", "neg", "positive", "roll", "rsub", "sgn", "stack",
+    "sub", "tril", "triu", "where",
+}
+
+
+def check_limited(rule, dtype):
+    """Raises NotImplementedFor where a dtype that is mostly for storage has no such operation."""
+    if dtype is dt.complex32:
+        name = rule.public_name
+        refused = name.removesuffix("_") not in COMPLEX_HALF and not name.startswith("_")
+    else:                                # float8: moved and converted, but not computed with
+        refused = rule.promote in BROADCASTING
+    if refused:
+        raise NotImplementedFor(f'"{rule.name}_stub" not implemented for \'{dtype.scalar_name}\'')
 
 
 def forward(rule, ins, values, arrays):
@@ -290,14 +326,17 @@ def forward(rule, ins, values, arrays):
         return rule.forward(*given[:n], **keywords)
 
 
-# what Python's operators refuse to do with bool has words of its own
+# what Python's operators refuse to do with bool, and some others, has words of its own
 ONE_BOOL_REFUSED = ("Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
                     "trying to invert a mask, use the `~` or `logical_not()` operator instead.")
-BOOL_REFUSED = {
-    "sub": "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-           "`logical_xor()` operator instead.",
-    "neg": "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
-           "invert a mask, use the `~` or `logical_not()` operator instead.",
+NO_SUBTRACTION = ("Subtraction, the `-` operator, with two bool tensors is not supported. Use the "
+                  "`^` or `logical_xor()` operator instead.")
+NO_NEGATION = ("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+               "invert a mask, use the `~` or `logical_not()` operator instead.")
+REFUSED = {
+    **dict.fromkeys([("sub", dt.BOOL), ("sub_", dt.BOOL)], NO_SUBTRACTION),
+    **dict.fromkeys([("neg", dt.BOOL), ("neg_", dt.BOOL)], NO_NEGATION),
+    ("abs_", dt.COMPLEX): "In-place abs is not supported for complex tensors.",
 }
 
 
@@ -310,8 +349,8 @@ COMPLEX_REFUSED = {
 def check_category(rule, dtype):
     """Raises NotImplementedFor when the rule does not accept what it would compute in."""
     if dtype.category not in rule.accepts and dtype.category != dt.EXACT:
-        refused = BOOL_REFUSED.get(rule.public_name.rstrip("_"))
-        if dtype is dt.bool and refused:
+        refused = REFUSED.get((rule.public_name, dtype.category))
+        if refused:
             raise DtypeUnsupported(refused)
         if dtype.is_complex and rule.public_name.rstrip("_") in COMPLEX_REFUSED:
             raise NotImplementedFor(COMPLEX_REFUSED[rule.public_name.rstrip("_")])

@@ -1,6 +1,6 @@
 """Element types: PyTorch's names over NumPy's storage formats.
 
-bfloat16 comes from ml_dtypes. `exact` is the one type PyTorch does not have: an array of Python
+bfloat16 and complex32 come from ml_dtypes. `exact` is the one type PyTorch does not have: an array of Python
 objects (balls of arbitrary precision) on which the same rules run; it is floating point for
 autograd, promotes above everything and is never converted.
 """
@@ -10,6 +10,8 @@ import builtins
 import ml_dtypes
 import numpy as np
 
+from reference_impl.errors import ArgumentType
+
 __all__ = ["dtype", "finfo", "from_numpy_dtype", "get_default_dtype", "iinfo", "set_default_dtype"]
 
 BOOL, INT, FLOAT, COMPLEX, EXACT = range(5)  # the categories of torch's promotion, in order
@@ -18,12 +20,13 @@ BOOL, INT, FLOAT, COMPLEX, EXACT = range(5)  # the categories of torch's promoti
 class dtype:
     """One element type. Compared by identity; `np` is the NumPy dtype that stores it."""
 
-    __slots__ = ("category", "is_signed", "itemsize", "name", "np", "rank", "scalar_name")
+    __slots__ = ("category", "is_signed", "itemsize", "limited", "name", "np", "rank", "scalar_name")
 
-    def __init__(self, name, numpy_dtype, category, scalar_name, rank, signed=True):
+    def __init__(self, name, numpy_dtype, category, scalar_name, rank, signed=True, limited=False):
         self.name, self.np, self.category = name, np.dtype(numpy_dtype), category
         self.itemsize = self.np.itemsize
         self.is_signed, self.scalar_name, self.rank = signed, scalar_name, rank
+        self.limited = limited           # few operations take it (dispatch.check_limited)
 
     is_floating_point = property(lambda self: self.category in (FLOAT, EXACT))
     is_complex = property(lambda self: self.category == COMPLEX)
@@ -58,11 +61,13 @@ float16 = dtype("float16", np.float16, FLOAT, "Half", 1)
 bfloat16 = dtype("bfloat16", ml_dtypes.bfloat16, FLOAT, "BFloat16", 1)
 float32 = dtype("float32", np.float32, FLOAT, "Float", 2)
 float64 = dtype("float64", np.float64, FLOAT, "Double", 3)
+complex32 = dtype("complex32", ml_dtypes.complex32, COMPLEX, "ComplexHalf", 1, limited=True)
 complex64 = dtype("complex64", np.complex64, COMPLEX, "ComplexFloat", 2)
 complex128 = dtype("complex128", np.complex128, COMPLEX, "ComplexDouble", 3)
 # storage types: they convert, and compute nothing
-FLOAT8 = tuple(dtype(name, getattr(ml_dtypes, name), FLOAT, name.capitalize(), 0) for name in (
-    "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"))
+FLOAT8 = tuple(dtype(name, getattr(ml_dtypes, name), FLOAT, name.capitalize(), 0, limited=True)
+               for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
+                            "float8_e8m0fnu"))
 float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu = FLOAT8
 exact = dtype("exact", object, EXACT, "Exact", 9)
 # wider than anything torch has: where expected values of float64 are computed
@@ -70,17 +75,29 @@ extended = dtype("extended", np.longdouble, FLOAT, "Extended", 8)
 cextended = dtype("cextended", np.clongdouble, COMPLEX, "ComplexExtended", 8)
 
 ALL = (bool, uint8, int8, int16, int32, int64, uint16, uint32, uint64, float16, bfloat16,
-       float32, float64, complex64, complex128, exact, extended, cextended, *FLOAT8)
+       float32, float64, complex32, complex64, complex128, exact, extended, cextended, *FLOAT8)
 BY_NAME = {d.name: d for d in ALL}
 BY_NUMPY = {d.np: d for d in reversed(ALL)}  # float64 wins where long double is no wider
-REAL_OF = {complex64: float32, complex128: float64, cextended: extended}
-COMPLEX_OF = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128,
+REAL_OF = {complex32: float16, complex64: float32, complex128: float64, cextended: extended}
+COMPLEX_OF = {float16: complex32, bfloat16: complex64, float32: complex64, float64: complex128,
               extended: cextended}
 
 half, float, double, short, int, long = float16, float32, float64, int16, int32, int64
-cfloat, cdouble = complex64, complex128
+chalf, cfloat, cdouble = complex32, complex64, complex128
 ALIASES = {"half": half, "float": float, "double": double, "short": short, "int": int,
-           "long": long, "cfloat": cfloat, "cdouble": cdouble}
+           "long": long, "chalf": chalf, "cfloat": cfloat, "cdouble": cdouble}
+
+
+def check_dtype(given):
+    """The dtype asked for: itself, or what Python's float, int, bool, complex stand for, or None.
+
+    Raises ArgumentType.
+    """
+    if given is None or isinstance(given, dtype):
+        return given
+    if isinstance(given, type) and given in PYTHON:
+        return PYTHON[given]
+    raise ArgumentType(f"argument 'dtype' must be torch.dtype, not {type(given).__name__}")
 
 
 def by_name(name):
@@ -174,6 +191,8 @@ class iinfo:
     def __repr__(self):
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
+
+PYTHON = {builtins.float: float64, builtins.int: int64, builtins.bool: bool, complex: complex128}
 
 # `bool`, `int` and `float` above are torch's names and hide Python's own
 bool_, int_, float_ = builtins.bool, builtins.int, builtins.float

@@ -4,11 +4,12 @@ import copy
 
 import numpy as np
 
+from reference_impl.bits import memory
 from reference_impl.errors import NotLeaf
 from reference_impl.geometry import is_dense
 from reference_impl.members import member
 from reference_impl.storage import Storage, VersionCounter
-from reference_impl.tensor import make_alias, make_tensor, with_stride
+from reference_impl.tensor import lay, make_alias, make_tensor, with_stride
 
 
 @member
@@ -24,7 +25,10 @@ def __deepcopy__(self, memo):
     storage = memo.get(id(self._storage))
     if storage is None:
         storage = memo[id(self._storage)] = Storage(self._storage.flat.copy(), self._meta)
-    out = make_alias(storage, self.dtype, self._size, self._stride, self._offset, VersionCounter())
+    out = make_alias(storage, self.dtype, self._size, self._stride, self._offset, VersionCounter(),
+                     self._bits)
+    if self._bits:
+        out = out.clone()                # as torch: bits are carried out, on memory of its own
     out._leaf_grad = self._leaf_grad
     memo[id(self)] = out
     if self._grad is not None:
@@ -39,11 +43,13 @@ def __deepcopy__(self, memo):
 def __reduce_ex__(self, protocol):
     if not self.is_leaf:
         raise NotLeaf("Can't pickle a tensor that is not a leaf: call detach() first")
-    return (_unpickled, (np.array(self._array), self.dtype, self._stride, self._leaf_grad))
+    return (_unpickled, (np.array(memory(self)), self.dtype, self._stride, self._leaf_grad, self._bits))
 
 
-def _unpickled(array, dtype, stride, leaf_grad):
+def _unpickled(array, dtype, stride, leaf_grad, bits):
     made = make_tensor(with_stride(array, stride) if is_dense(array.shape, stride) else array, dtype,
                        stride if is_dense(array.shape, stride) else None)
+    if bits:
+        lay(made, made._storage, dtype, *made._geometry, bits)
     made._leaf_grad = leaf_grad
     return made

@@ -36,6 +36,8 @@ UnusedInput = _kind("UnusedInput", "unused_input", RuntimeError,
 NotLeaf = _kind("NotLeaf", "grad_flag", RuntimeError, "requires_grad changed on a non-leaf")
 ViewImpossible = _kind("ViewImpossible", "view_impossible", RuntimeError,
                        "no strides give this shape without copying")
+BitSet = _kind("BitSet", "view_impossible", RuntimeError,
+               "memory asked for as it lies, of a tensor that is to be read conjugated or negated")
 OverlappingWrite = _kind("OverlappingWrite", "overlapping_write", RuntimeError,
                          "one memory location written twice, or read and written")
 ShapeMismatch = _kind("ShapeMismatch", "shape_mismatch", RuntimeError, "shapes do not fit")
@@ -56,6 +58,8 @@ GradMismatch = _kind("GradMismatch", "cotangent_mismatch", RuntimeError,
                      "a gradient whose shape or dtype is not the tensor's")
 CastRefused = _kind("CastRefused", "cast_refused", RuntimeError,
                     "the result cannot be stored in this dtype")
+JoinCastRefused = _kind("JoinCastRefused", "cast_refused", TypeError,
+                        "the joined tensors cannot be stored in this dtype")
 ValueOverflow = _kind("ValueOverflow", "value_overflow", RuntimeError,
                       "a number that the dtype cannot hold")
 IndexOutOfRange = _kind("IndexOutOfRange", "index_out_of_range", IndexError,
@@ -77,6 +81,8 @@ EmptyReductionIndex = _kind("EmptyReductionIndex", "empty_reduction", IndexError
 Domain = _kind("Domain", "domain", RuntimeError, "an argument outside the operation's domain")
 NotDifferentiable = _kind("NotDifferentiable", "not_differentiable", RuntimeError,
                           "the operation has no derivative")
+NoForwardMode = _kind("NoForwardMode", "not_differentiable", NotImplementedError,
+                      "forward mode through an operation that has no rule for it")
 StorageTooSmall = _kind("StorageTooSmall", "storage_out_of_bounds", RuntimeError,
                         "geometry reaches beyond the storage")
 LinalgSingular = _kind("LinalgSingular", "singular", RuntimeError,

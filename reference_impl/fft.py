@@ -7,12 +7,17 @@ from reference_impl.creation import deliver, requested
 from reference_impl.errors import Argument, NotImplementedFor
 from reference_impl.rule import OPERATIONS
 
-__all__ = ["fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2",
-           "ifftn", "ifftshift", "ihfft", "ihfft2", "ihfftn", "irfft", "irfft2", "irfftn", "rfft",
-           "rfft2", "rfftfreq", "rfftn"]
 
-globals().update({name: OPERATIONS[f"fft_{name}"].function for name in __all__
-                  if not name.endswith("freq")})
+def op(name):
+    return OPERATIONS[f"fft_{name}"].function
+
+
+fft, fft2, fftn, fftshift = map(op, ("fft", "fft2", "fftn", "fftshift"))
+ifft, ifft2, ifftn, ifftshift = map(op, ("ifft", "ifft2", "ifftn", "ifftshift"))
+rfft, rfft2, rfftn = map(op, ("rfft", "rfft2", "rfftn"))
+irfft, irfft2, irfftn = map(op, ("irfft", "irfft2", "irfftn"))
+hfft, hfft2, hfftn = map(op, ("hfft", "hfft2", "hfftn"))
+ihfft, ihfft2, ihfftn = map(op, ("ihfft", "ihfft2", "ihfftn"))
 
 
 def _frequencies(name, whole, d, dtype, out, layout, device, requires_grad):

@@ -72,6 +72,10 @@ def common_format(operands):
     """The format that all (size, stride) suggest, contiguous where they differ."""
     found = {suggested(size, stride) for size, stride in operands}
     return found.pop() if len(found) == 1 else contiguous_format
+def format_of(size, stride):
+    """The memory format that strides suggest: contiguous_format where no other fits."""
+    return next((f for f in (channels_last, channels_last_3d) if lies_in(size, stride, f)),
+                contiguous_format)
 
 
 def lies_in(size, stride, wanted):

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from reference_impl.errors import DimOutOfRange, DimRepeated, ShapeMismatch, shape_text
+from reference_impl.errors import Argument, DimOutOfRange, DimRepeated, ShapeMismatch, shape_text
 
 
 class Geometry(NamedTuple):
@@ -34,6 +34,12 @@ def numel(size):
     for n in size:
         total *= n
     return total
+
+
+def check_storage(size, itemsize):
+    """Raises Argument for more elements, or bytes, than 64 bits can count."""
+    if numel(size) * itemsize >= 1 << 63:
+        raise Argument(f"Storage size calculation overflowed with sizes={list(size)}")
 
 
 def is_contiguous(size, stride):

@@ -5,13 +5,14 @@ integers or booleans, is one `index` or `index_put`. The indexed dimensions come
 the first of them was, or in front when other dimensions lie between them.
 """
 
+import operator
 import warnings
 
 import numpy as np
 
 from reference_impl import dtypes as dt
 from reference_impl.creation import zeros
-from reference_impl.data import tensor
+from reference_impl.data import SEQUENCES, tensor
 from reference_impl.dispatch import wrap_number
 from reference_impl.errors import (
     ArgumentType,
@@ -26,10 +27,10 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.geometry import elementwise_stride
-from reference_impl.graph import Unsaved
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import OPERATIONS, rule
 from reference_impl.tensor import Tensor, with_stride
+from reference_impl.unsaved import Unsaved
 
 
 def positions(shape, indices):
@@ -45,6 +46,9 @@ def positions(shape, indices):
             dim += 1
             continue
         if index.dtype in (np.bool_, np.uint8):
+            if index.dtype == np.uint8:
+                warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype "
+                              "torch.bool instead.", UserWarning, stacklevel=2)
             for k, n in enumerate(index.shape):
                 if dim + k >= len(shape) or shape[dim + k] != n:
                     raise IndexShapeMismatch(
@@ -54,7 +58,7 @@ def positions(shape, indices):
             out.extend(np.nonzero(index) if index.ndim else np.nonzero(index.reshape(1)))
             dim += index.ndim
             continue
-        if index.dtype.kind not in "iu":
+        if index.dtype not in (np.int32, np.int64):
             raise IndexDtype("tensors used as indices must be long, int, byte or bool tensors")
         out.append(index)
         dim += 1
@@ -92,8 +96,8 @@ class Placement:
         self.rest = [d for d in range(len(shape)) if d not in self.dims]
         self.arrays = tuple(i for i in found if i is not None)
         self.count = self.arrays[0].ndim if self.arrays else 0
-        adjacent = self.dims == list(range(self.dims[0], self.dims[0] + len(self.dims)))
-        self.lead = self.dims[0] if adjacent else 0
+        first = self.dims[0] if self.dims else 0
+        self.lead = first if self.dims == list(range(first, first + len(self.dims))) else 0
 
     def front(self, a):
         """`a` with the indexed dimensions first."""
@@ -127,6 +131,8 @@ class Placement:
 
 
 def _index(self, indices):
+    if not indices:
+        raise IndexType("at least one index must be provided")
     place = Placement(self.shape, positions(self.shape, indices))
     if not place.dims:
         return self.copy()
@@ -139,7 +145,8 @@ def _index_put(self, indices, values, accumulate=False):
     steps = tuple(n // self.itemsize for n in self.strides)
     out = with_stride(self.copy(), elementwise_stride(self.shape, [(self.shape, steps)]))
     target = place.front(out)
-    size = place.placed(np.empty(place.arrays[0].shape + target.shape[len(place.dims):], bool)).shape
+    new = place.arrays[0].shape if place.arrays else ()
+    size = place.placed(np.empty(new + target.shape[len(place.dims):], bool)).shape
     try:
         values = place.unplaced(np.broadcast_to(values, size))
     except ValueError:
@@ -232,7 +239,7 @@ def basic(x, key, for_write):
     Raises IndexOutOfRange, IndexType, ArgumentValue.
     """
     if type(key) is int:
-        return _select(x, 0, key), None
+        return _select(x, 0, key, 0), None
     if type(key) is slice:
         return _slice(x, 0, key, for_write), None
     items = _items(key)
@@ -240,7 +247,7 @@ def basic(x, key, for_write):
     if spare < 0:
         raise IndexOutOfRange(f"too many indices for tensor of dimension {len(x._size)}")
     dim, indices, covered = 0, [], 0
-    for item in items:
+    for number, item in enumerate(items):
         if item is Ellipsis:
             dim += spare
         elif item is None:
@@ -248,7 +255,7 @@ def basic(x, key, for_write):
         elif isinstance(item, slice):
             x, dim = _slice(x, dim, item, for_write), dim + 1
         elif isinstance(item, int) and not isinstance(item, bool):
-            x = _select(x, dim, item)
+            x = _select(x, dim, item, number)
         else:
             if isinstance(item, bool) or (isinstance(item, Tensor) and not item._size):
                 x = x.unsqueeze(dim)
@@ -276,7 +283,7 @@ def _items(key):
 
 def _means_tuple(key):
     return len(key) < 32 and any(
-        i is None or i is Ellipsis or isinstance(i, (slice, list, tuple, Tensor, np.ndarray))
+        i is None or i is Ellipsis or isinstance(i, (slice, *SEQUENCES, Tensor, np.ndarray))
         for i in key)
 
 
@@ -287,7 +294,7 @@ def _item(part):
         return bool(part)
     if isinstance(part, np.integer):
         return int(part)
-    if isinstance(part, (list, tuple, range)):
+    if isinstance(part, SEQUENCES):
         part = tensor(list(part)) if len(part) else tensor(list(part), dtype=dt.int64)
     elif isinstance(part, np.ndarray):
         part = tensor(part)
@@ -296,9 +303,6 @@ def _item(part):
             raise ArgumentType("new(): invalid data type 'str'")
         raise IndexType("only integers, slices (`:`), ellipsis (`...`), None and long or byte "
                         f"Variables are valid indices (got {type(part).__name__})")
-    if part.dtype is dt.uint8:
-        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype "
-                      "torch.bool instead.", UserWarning, stacklevel=5)
     if not part._size and part.dtype.category == dt.INT and part.dtype is not dt.uint8:
         return part.item()
     return part
@@ -311,22 +315,30 @@ def _dims_taken(item):
     return int(isinstance(item, slice) or (isinstance(item, int) and not isinstance(item, bool)))
 
 
-def _select(x, dim, index):
+def _select(x, dim, index, number):
+    """x without dimension `dim`. number: which part of the index asks, for torch's message."""
     if not x._size and index == 0:
         raise IndexOutOfRange("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                               "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
     n = x._size[dim] if dim < len(x._size) else 0
     if not -n <= index < n:
-        raise IndexOutOfRange(f"index {index} is out of bounds for dimension {dim} with size {n}")
+        raise IndexOutOfRange(f"index {index} is out of bounds for dimension {number} with size {n}")
     return x.select(dim, index)
 
 
+def _bound(value):
+    if value is None or type(value) is int:
+        return value
+    if not hasattr(value, "__index__"):
+        raise ArgumentType("slice indices must be integers or None or have an __index__ method")
+    return operator.index(value)
+
+
 def _slice(x, dim, part, for_write):
-    step = 1 if part.step is None else int(part.step)
+    start, stop, step = (_bound(b) for b in (part.start, part.stop, part.step))
+    step = 1 if step is None else step
     if step <= 0:
         raise ArgumentValue("step must be greater than zero")
-    start = None if part.start is None else int(part.start)
-    stop = None if part.stop is None else int(part.stop)
     n = x._size[dim] if x._size else 0
     if for_write and x._size and step == 1 and start in (None, 0) and (stop is None or stop >= n):
         return x

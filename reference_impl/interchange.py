@@ -4,23 +4,35 @@ import warnings
 
 import numpy as np
 
+from reference_impl.bits import CONJUGATE
 from reference_impl.data import from_numpy
 from reference_impl.errors import Argument, ArgumentType, ArgumentValue, DtypeMismatch
 from reference_impl.geometry import contiguous_stride
+from reference_impl.grad_mode import state
+from reference_impl.leaves import forget_accumulator
 from reference_impl.storage import Storage
-from reference_impl.tensor import Tensor, make_alias
+from reference_impl.storages import TypedStorage, UntypedStorage
+from reference_impl.tensor import Tensor, lay, make_alias
 
 CPU_DEVICE = (1, 0)          # kDLCPU in dlpack.h
 
 
 def to_dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """A capsule on this memory. Raises BufferError for a tensor that requires grad."""
-    if self.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    """A capsule on this memory. Raises BufferError for a tensor that requires grad or has a bit."""
+    check_export(self)
     if stream not in (None, -1):
         raise AssertionError("stream should be None on cpu.")
     array = self.numpy()
     return array.__dlpack__(max_version=max_version, dl_device=dl_device, copy=copy)
+
+
+def check_export(t):
+    if t.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if t._bits:
+        # torch 2.13 lets the negative bit pass, and who receives the memory sees other values
+        word = "conjugate" if t._bits & CONJUGATE else "negative"
+        raise BufferError(f"Can't export tensors with the {word} bit set")
 
 
 class _Exporter:
@@ -39,8 +51,7 @@ class _Exporter:
 def from_dlpack(ext_tensor, *, device=None, copy=None):
     """A tensor on the memory of anything that speaks DLPack, or on a capsule's."""
     if isinstance(ext_tensor, Tensor):
-        if ext_tensor.requires_grad:
-            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        check_export(ext_tensor)
         made = make_alias(ext_tensor._storage, ext_tensor.dtype, ext_tensor._size,
                           ext_tensor._stride, ext_tensor._offset, type(ext_tensor._counter)())
         return made.clone() if copy else made
@@ -87,37 +98,6 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     return made.requires_grad_() if requires_grad else made
 
 
-class UntypedStorage:
-    """What untyped_storage() gives: the bytes, and the question whether two are the same."""
-
-    def __init__(self, storage):
-        self._storage = storage
-
-    def data_ptr(self):
-        return self._storage.data_ptr()
-
-    def nbytes(self):
-        return self._storage.nbytes()
-
-    size = __len__ = nbytes
-
-    def tolist(self):
-        return self._storage.flat.tolist()
-
-    def __eq__(self, other):
-        return isinstance(other, UntypedStorage) and self._storage is other._storage
-
-    def __hash__(self):
-        return id(self._storage)
-
-    @property
-    def _cdata(self):
-        return id(self._storage)
-
-
-Tensor.untyped_storage = lambda self: UntypedStorage(self._storage)
-
-
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
     """Point this tensor at the memory of `source`, a tensor or its storage."""
     if source is None:
@@ -131,16 +111,19 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         stride = source._stride if stride is None else stride
         storage_offset = storage_offset or source._offset
         source = source._storage
-    elif hasattr(source, "_storage"):        # untyped or typed
+    elif isinstance(source, UntypedStorage):
+        if isinstance(source, TypedStorage) and source.dtype is not self.dtype:
+            raise DtypeMismatch(f"Expected a Storage of type {self.dtype.scalar_name.lower()} or an "
+                                f"UntypedStorage, but got type {source.dtype.scalar_name} for "
+                                "argument 1 'storage'")
         source = source._storage
-    if self.requires_grad and self.is_leaf:
+    if self.requires_grad and self.is_leaf and state.enabled:
         raise Argument("a leaf Variable that requires grad is being used in an in-place operation.")
     size = (source.nbytes() // self.dtype.itemsize,) if size is None else tuple(size)
     stride = contiguous_stride(size) if stride is None else tuple(stride)
-    self._array = source.array(self.dtype, size, stride, storage_offset)
-    self._storage_cache, self._size = source, size
-    self._stride, self._offset = stride, storage_offset
+    lay(self, source, self.dtype, size, stride, storage_offset, self._bits)
     self._counter.value += 1
+    forget_accumulator(self)
     return self
 
 

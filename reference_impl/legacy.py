@@ -1,18 +1,14 @@
-"""What remains of Torch 7: torch.Tensor(...), torch.FloatTensor, typed storages."""
-
-import warnings
+"""What remains of Torch 7: torch.Tensor(...), torch.FloatTensor and its kin."""
 
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.creation import device as make_device
 from reference_impl.creation import zeros
 from reference_impl.data import tensor
 from reference_impl.errors import Argument, ArgumentType
 from reference_impl.formats import strided
-from reference_impl.interchange import UntypedStorage
-from reference_impl.storage import Storage
-from reference_impl.tensor import Size, Tensor, make_tensor
+from reference_impl.storages import TypedStorage
+from reference_impl.tensor import Size, Tensor
 
 OLD = [d for d in dt.ALL if d.category <= dt.FLOAT and d not in dt.FLOAT8 and d is not dt.extended
        and not d.scalar_name.startswith("UInt")]
@@ -88,110 +84,3 @@ def new(self, *args, device=None, **named):
 
 
 Tensor.new = new
-
-
-class TypedStorage:
-    """The elements of a tensor's memory, as one run of one dtype. Deprecated by torch."""
-
-    dtype = None
-
-    def __init__(self, *args, wrap_storage=None, dtype=None):
-        self.dtype = dtype or self.dtype or dt.get_default_dtype()
-        if wrap_storage is not None:
-            self._storage = wrap_storage._storage
-            return
-        data = args[0] if args else 0
-        array = np.zeros(data) if isinstance(data, int) else np.asarray(data)
-        self._storage = Storage(array.astype(self.dtype.np))
-
-    device = property(lambda self: make_device("meta" if self._storage.meta else "cpu"))
-    is_cuda = is_sparse = False
-    _untyped_storage = property(lambda self: UntypedStorage(self._storage))
-    _cdata = property(lambda self: id(self._storage))
-
-    def untyped(self):
-        return self._untyped_storage
-
-    def _tensor(self):
-        made = make_tensor(np.empty(0, self.dtype.np), self.dtype)
-        return made.set_(self)
-
-    def size(self):
-        return self._storage.nbytes() // self.dtype.itemsize
-
-    __len__ = size
-
-    def nbytes(self):
-        return self._storage.nbytes()
-
-    def element_size(self):
-        return self.dtype.itemsize
-
-    def data_ptr(self):
-        return self._storage.data_ptr()
-
-    def type(self):
-        return f"torch.{self.dtype.scalar_name}Storage"
-
-    def tolist(self):
-        return self._tensor().tolist()
-
-    def __iter__(self):
-        return iter(self.tolist())
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            raise Argument("slices are only supported in UntypedStorage.__getitem__")
-        return self._tensor()[index].item()
-
-    def __setitem__(self, index, value):
-        self._tensor()[index] = value
-
-    def fill_(self, value):
-        self._tensor().fill_(value)
-        return self
-
-    def clone(self):
-        return self._tensor().clone().storage()
-
-    def __eq__(self, other):
-        return (isinstance(other, TypedStorage) and self.dtype is other.dtype
-                and self._storage is other._storage)
-
-    def __hash__(self):
-        return id(self._storage)
-
-
-class storagetype(type):
-    """The type of torch.FloatStorage and its kin: an instance is any storage of the dtype."""
-
-    def __call__(cls, *args, **named):
-        return TypedStorage(*args, dtype=cls.dtype, **named)
-
-    def __instancecheck__(cls, x):
-        return type(x) is TypedStorage and x.dtype is cls.dtype
-
-    def __repr__(cls):
-        return f"<class 'torch.{cls.__name__}'>"
-
-
-STORAGES = {f"{d.scalar_name}Storage": storagetype(f"{d.scalar_name}Storage", (), {
-    "dtype": d, "__module__": "torch"}) for d in (*OLD, dt.complex64, dt.complex128)}
-
-
-def default_storage():
-    """torch.Storage: the storage type of the default dtype."""
-    return STORAGES[f"{dt.get_default_dtype().scalar_name}Storage"]
-
-
-def storage(self):
-    """The memory as typed elements."""
-    warnings.warn("TypedStorage is deprecated. It will be removed in the future and UntypedStorage "
-                  "will be the only storage class. This should only matter to you if you are using "
-                  "storages directly.  To access UntypedStorage directly, use "
-                  "tensor.untyped_storage() instead of tensor.storage()", UserWarning, stacklevel=2)
-    return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype)
-
-
-Tensor.storage = storage
-Tensor.storage_type = lambda self: STORAGES[f"{self.dtype.scalar_name}Storage"]

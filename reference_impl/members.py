@@ -1,37 +1,26 @@
 """What a tensor tells about itself, and its exchange with Python and NumPy."""
 
-import warnings
-import weakref
 
 import numpy as np
 
 from reference_impl import creation
 from reference_impl import dtypes as dt
+from reference_impl.bits import CONJUGATE
 from reference_impl.data import from_numpy
 from reference_impl.errors import (
     ArgumentValue,
+    BitSet,
     DtypeUnsupported,
-    GradDtype,
-    GradMismatch,
-    GradRequired,
-    InferenceMisuse,
     NoGradRequired,
-    NotLeaf,
     NotScalar,
     ValueOverflow,
-    ViewWriteForbidden,
-    shape_text,
 )
 from reference_impl.formats import lies_in, strided
 from reference_impl.geometry import is_contiguous as row_major
+from reference_impl.geometry import numel as count
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
-from reference_impl.graph import gradient_edge
-from reference_impl.hooks import HookTable, add_hook
-from reference_impl.rule import composite
-from reference_impl.storage import VersionCounter
 from reference_impl.tensor import Size, Tensor
-from reference_impl.viewing import detached, refresh
 
 
 def member(function):
@@ -73,7 +62,7 @@ Tensor.dim = Tensor.ndimension = lambda self: len(self._size)
 
 @member
 def numel(self):
-    return self._array.size
+    return count(self._size)
 
 
 Tensor.nelement = Tensor.numel
@@ -81,7 +70,7 @@ Tensor.nelement = Tensor.numel
 
 @member
 def data_ptr(self):
-    if self._array.size == 0 or self._meta:
+    if 0 in self._size or self._meta:
         return 0
     return self._storage.data_ptr() + self._offset * self.dtype.itemsize
 
@@ -114,7 +103,7 @@ def is_signed(self):
 
 
 Tensor.itemsize = property(lambda self: self.dtype.itemsize)
-Tensor.nbytes = property(lambda self: self.dtype.itemsize * self._array.size)
+Tensor.nbytes = property(lambda self: self.dtype.itemsize * count(self._size))
 Tensor.layout = strided
 Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_mkldnn = False
 Tensor.is_nested = Tensor.is_xpu = Tensor.is_mps = Tensor.is_xla = Tensor.is_sparse_csr = False
@@ -122,6 +111,8 @@ Tensor.is_meta = property(lambda self: self._meta)
 Tensor.is_cpu = property(lambda self: not self._meta)
 Tensor.get_device = lambda self: -1
 Tensor.is_shared = Tensor.is_pinned = lambda self: False
+Tensor.sparse_dim = lambda self: 0
+Tensor.dense_dim = lambda self: len(self._size)
 Tensor.names = property(lambda self: (None,) * len(self._size))
 Tensor.name = None
 
@@ -133,137 +124,14 @@ def device(self):
 
 
 @member
-@property
-def is_leaf(self):
-    if self._view is not None:
-        refresh(self)
-    return self._node is None
-
-
-@member
-@property
-def grad_fn(self):
-    gradient_edge(self)
-    return self._node
-
-
-@member
-@property
-def output_nr(self):
-    return self._nr
-
-
-@member
-@property
-def _version(self):
-    if self._inference:
-        raise InferenceMisuse("Inference tensors do not track version counter.")
-    return self._counter.value
-
-
-@member
-@property
-def _base(self):
-    return None if self._view is None else self._view.base
-
-
-@member
-def _is_view(self):
-    return self._view is not None
-
-
-def _get_grad(self):
-    if self._grad is None and self._node is not None and not self._retains:
-        warnings.warn(
-            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
-            ".grad attribute won't be populated during autograd.backward(). If you indeed want the "
-            ".grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
-            "Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
-            "Tensor instead.", UserWarning, stacklevel=2)
-    return self._grad
-
-
-def _set_grad(self, value):
-    if value is not None:
-        if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
-                            f"{type(value).__name__}")
-        if value is self:
-            raise GradMismatch("can't assign Variable as its own grad")
-        if value._size != self._size:
-            raise GradMismatch(
-                f"attempting to assign a gradient of size '{shape_text(value._size)}' to a tensor "
-                f"of size '{shape_text(self._size)}'. Please ensure that the gradient and the "
-                "tensor are the same size")
-        if value.dtype is not self.dtype:
-            raise GradMismatch(
-                f"attempting to assign a gradient with dtype '{value.dtype.scalar_name.lower()}' to a tensor with "
-                f"grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's "
-                "grad_dtype (defaults to the tensor's dtype).")
-    self._grad = value
-
-
-def _del_grad(self):
-    self._grad = None
-
-
-Tensor.grad = property(_get_grad, _set_grad, _del_grad)
-
-
-def _set_requires_grad(self, value):
-    if not self.is_leaf:
-        hint = "" if value else (
-            " If you want to use a computed variable in a subgraph that doesn't require "
-            "differentiation use var_no_grad = var.detach().")
-        raise NotLeaf(f"you can only change requires_grad flags of leaf variables.{hint}")
-    self.requires_grad_(value)
-
-
-Tensor.requires_grad = property(Tensor.requires_grad.fget, _set_requires_grad)
-
-
-@member
-def requires_grad_(self, requires_grad=True):
-    if self._node is not None:       # not is_leaf: a forbidden view refuses to say
-        if not requires_grad:
-            raise NotLeaf("you can only change requires_grad flags of leaf variables. If you want "
-                          "to use a computed variable in a subgraph that doesn't require "
-                          "differentiation use var_no_grad = var.detach().")
-        return self
-    if requires_grad and not self.dtype.is_differentiable:
-        raise GradDtype("only Tensors of floating point dtype can require gradients")
-    if requires_grad and self._inference and not state.inference:
-        raise InferenceMisuse("Setting requires_grad=True on inference tensor outside InferenceMode "
-                              "is not allowed.")
-    self._leaf_grad = bool(requires_grad)
-    return self
-
-
-composite("detach", lambda self: detached(self))
-
-
-def _get_data(self):
-    return detached(self, VersionCounter())
-
-
-def _set_data(self, value):
-    """Point the tensor at other memory; its place in the graph stays."""
-    self._array, self._storage_cache = value._array, value._storage
-    self._size, self._stride, self._offset = value._size, value._stride, value._offset
-    self.dtype = value.dtype
-
-
-Tensor.data = property(_get_data, _set_data)
-
-
-@member
 def item(self):
     """The one element as a Python number. Raises NotScalar."""
     if self._meta:
         raise DtypeUnsupported("Tensor.item() cannot be called on meta tensors")
-    if self._array.size != 1:
-        raise NotScalar(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
-    value = self._array.reshape(-1)[0]
+    array = self._array
+    if array.size != 1:
+        raise NotScalar(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+    value = array.reshape(-1)[0]
     if self.dtype is dt.bfloat16:
         return float(value)
     return value.item() if isinstance(value, np.generic) else value
@@ -278,21 +146,27 @@ def tolist(self):
 
 @member
 def numpy(self, *, force=False):
-    """An ndarray on the same memory. Raises NoGradRequired unless force."""
+    """An ndarray on the same memory. Raises NoGradRequired and BitSet unless force."""
     if self._meta:
         raise TypeError("can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy "
                         "the tensor to host memory first.")
-    if self.requires_grad and not force:
+    if self.requires_grad and state.enabled and not force:
         raise NoGradRequired("Can't call numpy() on Tensor that requires grad. Use "
                              "tensor.detach().numpy() instead.")
-    if self.dtype is dt.bfloat16 and not force:
-        raise TypeError("Got unsupported ScalarType BFloat16")
+    if self.dtype in (dt.bfloat16, dt.complex32) and not force:
+        raise TypeError(f"Got unsupported ScalarType {self.dtype.scalar_name}")
+    if self._bits:
+        if force:
+            return self._array.copy()
+        word, name = ("conjugate", "conj") if self._bits & CONJUGATE else ("negative", "neg")
+        raise BitSet(f"Can't call numpy() on Tensor that has {word} bit set. Use tensor.resolve_"
+                     f"{name}().numpy() instead.")
     return self._storage.array(self.dtype, self._size, self._stride, self._offset)
 
 
 def _number(kind, name):
     def convert(self):
-        if self._array.size != 1:
+        if count(self._size) != 1:
             raise ArgumentValue("only one element tensors can be converted to Python scalars")
         value = self.item()
         if isinstance(value, complex) and kind is not complex:
@@ -349,15 +223,15 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
 
 @member
 def __bool__(self):
-    if self._array.size != 1:
-        word = "no values" if self._array.size == 0 else "more than one value"
+    if count(self._size) != 1:
+        word = "no values" if 0 in self._size else "more than one value"
         raise NotScalar(f"Boolean value of Tensor with {word} is ambiguous")
     return bool(self.item())
 
 
 @member
 def __index__(self):
-    if self._array.size != 1 or self.dtype.category > dt.INT:
+    if count(self._size) != 1 or self.dtype.category > dt.INT:
         raise TypeError("only integer tensors of a single element can be converted to an index")
     return int(self.item())
 
@@ -376,7 +250,7 @@ def type_(self, dtype=None):
     if isinstance(dtype, str):
         names = {d.scalar_name: d for d in dt.ALL}
         dtype = names[dtype.removeprefix("torch.").removesuffix("Tensor")]
-    return self.to(dtype)
+    return self.to(dtype if isinstance(dtype, dt.dtype) else dtype.dtype)     # FloatTensor
 
 
 Tensor.type = type_
@@ -388,7 +262,8 @@ def _conversion(to):
 
 for _name, _to in {**dt.BY_NAME, **dt.ALIASES}.items():
     if _to is not dt.exact:
-        setattr(Tensor, {"complex64": "cfloat", "complex128": "cdouble"}.get(_name, _name),
+        setattr(Tensor, {"complex32": "chalf", "complex64": "cfloat", "complex128": "cdouble"}.get(
+        _name, _name),
                 _conversion(_to))
 for _name in ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16",
               "float32", "float64"):
@@ -397,65 +272,8 @@ Tensor.byte, Tensor.char = _conversion(dt.uint8), _conversion(dt.int8)
 Tensor.type_as = lambda self, other: self.to(other.dtype)
 Tensor.cpu = lambda self, memory_format=None: self
 Tensor.is_set_to = lambda self, other: (
-    self._storage is other._storage and self._geometry == other._geometry)
-
-
-@member
-def detach_(self):
-    """Forget the history, in place. Refused for views."""
-    if self._view is not None:
-        raise ViewWriteForbidden("Can't detach views in-place. Use detach() instead.")
-    self._node, self._nr, self._leaf_grad = None, 0, False
-    return self
-
-
-@member
-def retain_grad(self):
-    """Let backward fill `.grad` although this is no leaf. Raises GradRequired."""
-    if not self.requires_grad:
-        raise GradRequired("can't retain_grad on Tensor that has requires_grad=False")
-    if self._node is None or self._retains:      # not is_leaf: a forbidden view refuses to say
-        return
-    node, nr = gradient_edge(self)       # a forbidden view is refused here
-    self._retains = True
-    node.retained = node.retained or {}
-    node.retained[nr] = weakref.ref(self)
-
-
-@member
-@property
-def retains_grad(self):
-    return self._retains
-
-
-@member
-def register_hook(self, hook):
-    """Call `hook(grad)` whenever a gradient of this tensor is computed; it may return another."""
-    if not self.requires_grad:
-        raise GradRequired("cannot register a hook on a tensor that doesn't require gradient")
-    node, nr = gradient_edge(self)
-    if self.is_leaf:                       # the leaf's node may die between two backward passes
-        if self._tensor_hooks is None:
-            self._tensor_hooks = HookTable()
-            node.tensor_hooks = {0: self._tensor_hooks}
-        return add_hook(self._tensor_hooks, hook)
-    node.tensor_hooks = node.tensor_hooks or {}
-    return add_hook(node.tensor_hooks.setdefault(nr, HookTable()), hook)
-
-
-@member
-def register_post_accumulate_grad_hook(self, hook):
-    """Call `hook(tensor)` after a leaf's `.grad` was added to."""
-    if not self.requires_grad or not self.is_leaf:
-        raise GradRequired("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    self._hooks = self._hooks if self._hooks is not None else HookTable()
-    return add_hook(self._hooks, hook)
-
-
-@member
-def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
-    from reference_impl import autograd
-    autograd.backward((self,), gradient, retain_graph, create_graph, inputs=inputs)
+    self._storage is other._storage and self._geometry == other._geometry
+    and self._bits == other._bits)
 
 
 @member

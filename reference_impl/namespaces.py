@@ -1,16 +1,23 @@
-"""torch.ops.aten, as far as it goes: operations that have no function of their own (slice)."""
+"""torch.ops.aten, as far as it goes: operations by name, and their overloads."""
 
-from reference_impl.rule import OPERATIONS
+from reference_impl.dispatch import bind, run
+from reference_impl.rule import OPERATIONS, RULES
 
 
 class _Packet:
-    """All overloads of one operation; `default` tells them apart by the arguments as a call does."""
+    """All overloads of one name; `packet.Tensor` is one of them."""
 
     def __init__(self, operation):
-        self.default = operation.function
+        self._operation = operation
 
-    def __call__(self, *args, **named):
-        return self.default(*args, **named)
+    def __call__(self, *args, **kwargs):
+        return self._operation.function(*args, **kwargs)
+
+    def __getattr__(self, overload):
+        name = f"{self._operation.name}.{overload}"
+        if name not in RULES:            # torch has more overloads, told apart by types only
+            return self._operation.function
+        return lambda *args, **kwargs: run(RULES[name], bind(RULES[name], args, kwargs, False))
 
 
 class _Aten:

@@ -5,10 +5,10 @@ import numpy as np
 from reference_impl import dtypes as dt
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import Argument, ArgumentType
-from reference_impl.graph import Unsaved
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import rule
 from reference_impl.tensor import Tensor
+from reference_impl.unsaved import Unsaved
 
 BINARY = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide",
           "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and",
@@ -66,6 +66,10 @@ def contains(self, element):
     return bool((self == element).any())
 
 
+def delete_item(self, key):
+    raise TypeError("Tensor does not support deleting items")
+
+
 def iterate(self):
     if not self._size:
         raise TypeError("iteration over a 0-d tensor")
@@ -92,4 +96,4 @@ for _python, _torch in UNARY.items():
 Tensor.__invert__ = inverted
 Tensor.__pos__ = lambda self: self
 Tensor.__hash__ = object.__hash__       # identity, as in torch, although == compares elements
-Tensor.__contains__, Tensor.__iter__ = contains, iterate
+Tensor.__contains__, Tensor.__iter__, Tensor.__delitem__ = contains, iterate, delete_item

@@ -16,9 +16,8 @@ def is_tensor(obj):
 
 
 def is_storage(obj):
-    from reference_impl.interchange import UntypedStorage
-    from reference_impl.legacy import TypedStorage
-    return isinstance(obj, (TypedStorage, UntypedStorage))
+    from reference_impl.storages import UntypedStorage
+    return isinstance(obj, UntypedStorage)
 
 
 def typename(obj):
@@ -51,8 +50,8 @@ def numel(input):
 
 def is_nonzero(input):
     """Whether the single element is not zero. Raises NotScalar."""
-    if input._array.size != 1:
-        word = "no values" if input._array.size == 0 else "more than one value"
+    if input.numel() != 1:
+        word = "more than one value" if input.numel() else "no values"
         raise NotScalar(f"Boolean value of Tensor with {word} is ambiguous")
     return bool(input.item())
 
@@ -67,17 +66,3 @@ def equal(input, other):
 
 composite("equal", equal, helper=True)
 
-
-def is_conj(input):
-    """Whether conjugation is pending. Never here: it is carried out at once."""
-    return False
-
-
-def is_neg(input):
-    """Whether negation is pending. Never here: it is carried out at once."""
-    return False
-
-
-composite("is_conj", is_conj, helper=True)
-composite("is_neg", is_neg, helper=True)
-composite("resolve_neg", lambda input: input, helper=True)

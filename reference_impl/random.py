@@ -10,6 +10,7 @@ import numpy as np
 
 from reference_impl import dtypes as dt
 from reference_impl.errors import Argument
+from reference_impl.grad_mode import state
 from reference_impl.tensor import Tensor, make_tensor
 
 SEED = 67280421310721        # torch's first seed, too
@@ -99,4 +100,7 @@ def fork_rng(devices=None, enabled=True, device_type="cpu"):
 
 
 def stream_of(generator):
+    if state.batched:
+        raise Argument("vmap: We do not yet support calling random operations inside of vmap. Please "
+                       "perform random operations outside of vmap as a workaround")
     return (default_generator if generator is None else generator)._stream

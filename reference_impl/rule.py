@@ -17,8 +17,10 @@ vjp       (ct, ins, y, **args) -> list with one cotangent per input (None: no gr
           returns a tuple; ct[i] is None for an output that cannot have a gradient). Write it
           with Tensor operations, then higher derivatives come for free. Broadcasting and dtype
           are undone by the engine. Complex: multiply by the conjugate, as torch does.
-jvp       (t, ins, y, **args) -> tangent (tuple if several outputs); t[i] is a Tensor of zeros
-          where an input has no tangent. jvp="linear": the operation applied to the tangents.
+jvp       (t, ins, y, **args) -> tangent (tuple if several outputs). Where an input has no tangent,
+          t[i] is zeros that stay zero times or over anything (zero_tangent.py), and a result that
+          is nothing but such has none. jvp="linear": the operation applied to the tangents. Every
+          rule with a vjp has a jvp, unless torch has none (tests/reference/test_forward_rules.py).
 promote   "none"     inputs come as they are
           "same"     inputs must have one dtype
           "result"   cast to torch.result_type of all inputs, numbers and 0-dim included
@@ -64,6 +66,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from reference_impl import dtypes as dt
 from reference_impl.errors import ArgumentType
 
 RULES = {}          # name with overload -> Rule
@@ -74,6 +77,7 @@ PROMOTIONS = ("none", "same", "result", "float", "bool_out", "sum")
 CATEGORIES = ("bool", "int", "float", "complex")
 BROADCASTING = ("result", "float", "bool_out")
 NO_DEFAULT = inspect.Parameter.empty
+DTYPE = (dt.dtype, type(None))                 # what an argument called dtype may be
 NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self"}
 
 
@@ -110,9 +114,10 @@ class Rule:
     unpromoted: tuple = ()
     accepts: tuple = ()            # categories; () is all
     accepts_each: bool = False
-    retype: object = None          # views: dtype of the result, from (dtype, **args)
+    retype: object = None          # views: dtype of the result, from (input, **args)
     apart: bool = False            # in place: no input may share memory with what is written
     tracked: bool = True           # views: whether the result knows its base
+    flips: int = 0                 # views: bits that the result has where the input has not
     runs_inplace: bool = False     # this is the `name_` form of `base`
     base: object = None
 
@@ -160,20 +165,21 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
 
 def view_rule(name, geometry, *, vjp=None, jvp="linear", inputs=("self",), method=True,
               function=True, node=None, varargs=None, saves=None, retype=None,
-              helper=False, tracked=True):
+              helper=False, tracked=True, flips=0):
     """Register an operation whose result shares memory with its first input.
 
     geometry(g, **args) gets a Geometry (size, stride, offset) and returns (size, stride, offset),
     or a list of them (split): then the result is a tuple of views. vjp as in `rule`.
     tracked: False for a result whose source nobody else can see, and which is thus no view.
-    retype(dtype, **args): the result's dtype, where it is not the input's; the geometry is then
+    retype(input, **args): the result's dtype, where it is not the input's; the geometry is then
     in elements of that dtype.
+    flips: CONJUGATE or NEGATIVE for a result that is to be read differently from its input.
     """
     names, kinds = _inputs(name, geometry, inputs)
     parameters, signature = _parameters(name, geometry, names, kinds)
     made = Rule(name, "view", geometry, vjp, jvp, "none", _saves(name, saves, names), names,
                 parameters, signature, False, node or node_name(name), "view", False, varargs,
-                retype=retype, tracked=tracked)
+                retype=retype, tracked=tracked, flips=flips)
     return _register(made, method, function, helper)
 
 
@@ -220,6 +226,8 @@ def _parameters(name, forward, names, kinds):
             kind, p = kinds[names[0]], p.replace(name=names[0])
             given[0] = p
         annotated = None if p.annotation is p.empty else p.annotation
+        if p.name == "dtype" and kind == "argument":
+            annotated = DTYPE                  # so that `float` is understood
         parameters.append(Parameter(p.name, kind.rstrip("?"), p.default, p.kind == p.KEYWORD_ONLY,
                                     kind.endswith("?"), annotated))
     missing = set(names) - {p.name for p in parameters}

@@ -4,23 +4,27 @@ of their own in the graph; whether they copy follows from the strides."""
 import itertools
 import warnings
 
+from reference_impl.casting import bytes_viewed
 from reference_impl.dtypes import dtype as dtype_class
+from reference_impl.dtypes import int64
 from reference_impl.errors import (
     Argument,
     ArgumentType,
     DimCount,
     DimRepeated,
+    DtypeUnsupported,
     ShapeMismatch,
     shape_text,
 )
 from reference_impl.formats import contiguous_format, preserve_format
+from reference_impl.forward_ad import set_tangent, tangent_of
 from reference_impl.geometry import infer_size, numel, view_stride, wrap_dim
 from reference_impl.grad_mode import state
 from reference_impl.graph import node_class
-from reference_impl.inplace import check_history
+from reference_impl.inplace import check_history, check_mode
 from reference_impl.rule import composite, rule
-from reference_impl.tensor import Tensor, shallow
-from reference_impl.views import bytes_viewed, call, narrowed
+from reference_impl.tensor import Tensor, lay, shallow
+from reference_impl.views import call, narrowed
 
 rule("clone", lambda self, *, memory_format=None: self, inputs=("self",),
      layout=lambda memory_format: "preserve" if memory_format in (None, preserve_format)
@@ -93,6 +97,10 @@ def swapaxes(input, axis0, axis1):
     return input.transpose(axis0, axis1)
 
 
+def swapdims(input, dim0, dim1):
+    return input.transpose(dim0, dim1)
+
+
 def movedim(input, source, destination):
     """Dimensions `source` moved to `destination`, the others kept in order."""
     source = (source,) if isinstance(source, int) else tuple(source)
@@ -128,14 +136,27 @@ def chunk(input, chunks, dim=0):
     return input.split(-(-n // chunks), dim)
 
 
-def tensor_split(input, indices_or_sections, dim=0):
+def tensor_split(input, indices_or_sections=None, dim=0, *, sections=None, indices=None,
+                 tensor_indices_or_sections=None):
     """Views at given borders, or `sections` views of nearly equal size."""
+    cut = next((x for x in (indices_or_sections, sections, indices, tensor_indices_or_sections)
+                if x is not None), None)
     if input.ndim == 0:
         raise DimCount("tensor_split expected at least a 1-dimensional tensor, but got a tensor "
                        "with 0 dims")
     n = input._size[wrap_dim(dim, input.ndim)]
-    cut = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else (
-        indices_or_sections)
+    if isinstance(cut, Tensor):
+        if cut.dtype is not int64:
+            raise DtypeUnsupported("tensor_split expected tensor_indices_or_sections to have dtype of "
+                                   f"long, but got {cut.dtype.scalar_name}")
+        if cut.ndim > 1:
+            raise DimCount("tensor_split expected tensor_indices_or_sections to be a "
+                           "zero-dimensional or one-dimensional tensor, but got a tensor with "
+                           f"{cut.ndim} dims")
+        cut = cut.tolist()
+    if not isinstance(cut, (int, tuple, list)):
+        raise ArgumentType("tensor_split() received an invalid combination of arguments: sections or "
+                           f"indices are needed, not {type(cut).__name__}")
     if isinstance(cut, int):
         if cut <= 0:
             raise Argument(f"number of sections must be larger than 0, got {cut}")
@@ -150,7 +171,19 @@ def tensor_split(input, indices_or_sections, dim=0):
                  for a, b in itertools.pairwise(borders))
 
 
+def scalar_deprecated(input, name, instead):
+    """Whether `input` has no dimensions: what transposes matrices then leaves it as it is."""
+    if not input._size:
+        warnings.warn(f"{name} is deprecated on 0-D tensors. {instead}", UserWarning, stacklevel=3)
+    return not input._size
+
+
+IDENTITY, CONJ = "This function is the identity in these cases.", "Consider using x.conj()."
+
+
 def matrix_transpose(input, name="mT"):
+    if name == "mT" and scalar_deprecated(input, "Tensor.mT", IDENTITY):
+        return input
     if input.ndim < 2:
         raise DimCount(f"tensor.{name} is only supported on matrices or batches of matrices. Got "
                        f"{input.ndim}-D tensor.")
@@ -158,7 +191,7 @@ def matrix_transpose(input, name="mT"):
 
 
 def all_reversed(input):
-    if input.ndim not in (0, 2):
+    if not scalar_deprecated(input, "Tensor.T", IDENTITY) and input.ndim != 2:
         warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their "
                       "shape is deprecated and it will throw an error in a future release.",
                       UserWarning, stacklevel=2)
@@ -166,15 +199,21 @@ def all_reversed(input):
 
 
 def hermitian(input):
-    if input.ndim not in (0, 2):
+    if scalar_deprecated(input, "Tensor.H", CONJ):
+        return input.conj()
+    if input.ndim != 2:
+        more = " For batches of matrices, consider using tensor.mH" if input.ndim > 2 else ""
         raise DimCount("tensor.H is only supported on matrices (2-D tensors). Got "
-                       f"{input.ndim}-D tensor. For batches of matrices, consider using tensor.mH")
-    return input.conj() if input.ndim == 0 else input.transpose(0, 1).conj()
+                       f"{input.ndim}-D tensor.{more}")
+    return input.transpose(0, 1).conj()
 
 
-def adjoint(input):
+def adjoint(input, name="adjoint()"):
     """Conjugate transpose of the last two dimensions."""
-    return matrix_transpose(input, "adjoint()").conj()
+    said = name if name == "adjoint()" else f"Tensor.{name}"
+    if scalar_deprecated(input, said, CONJ):
+        return input.conj()
+    return matrix_transpose(input, name).conj()
 
 
 def view(self, *size, dtype=None, **named):
@@ -193,7 +232,7 @@ for _name, _function in (("reshape", reshape), ("flatten", flatten), ("ravel", r
                          ("chunk", chunk), ("narrow", narrowed)):
     composite(_name, _function)
 composite("contiguous", contiguous, function=False)
-for _name, _function in (("swapdims", swapaxes), ("moveaxis", movedim), ("adjoint", adjoint),
+for _name, _function in (("swapdims", swapdims), ("moveaxis", movedim), ("adjoint", adjoint),
                          ("tensor_split", tensor_split)):
     composite(_name, _function, helper=True)
 for _name, _function in (("view_as", lambda self, other: self.view(other._size)),
@@ -225,13 +264,14 @@ IN_PLACE_NODES = {"t": "TBackward1", "transpose": "TransposeBackward1",
 def reshaped_in_place(name):
     """`name_`: the same view, taken by the tensor itself; its history gets one step longer."""
     def method(self, *args, **named):
-        if state.enabled:
+        check_mode(self)
+        if state.enabled and self.requires_grad:
             check_history(self)
         before = shallow(self)
         before._node, before._nr, before._view = self.grad_fn, self._nr, self._view
+        before._tangent = tangent_of(self)
         made = getattr(before, name)(*args, **named)
-        self._array, self._size, self._stride = made._array, made._size, made._stride
-        self._offset, self._storage_cache = made._offset, made._storage_cache
+        lay(self, made._storage, made.dtype, *made._geometry, made._bits)
         self._counter.value += 1
         if made._node is not None and made is not before:
             last = IN_PLACE_NODES.get(name) or made._node.name()[:-1] + str(
@@ -239,8 +279,10 @@ def reshaped_in_place(name):
             made._node.__class__ = node_class(last)
             self._node, self._nr = made._node, made._nr
         if self._view is not None:
+            made._view.made, made._view.version = self._view.made, self._counter.value
             self._view = made._view
-            self._view.version = self._counter.value
+        if made._tangent is not None:
+            set_tangent(self, made._tangent)
         return self
     method.__name__ = f"{name}_"
     return method
@@ -250,4 +292,4 @@ for _name in (*IN_PLACE_NODES, "squeeze"):
     setattr(Tensor, f"{_name}_", reshaped_in_place(_name))
 Tensor.view = view
 Tensor.T, Tensor.mT = property(all_reversed), property(matrix_transpose)
-Tensor.H, Tensor.mH = property(hermitian), property(adjoint)
+Tensor.H, Tensor.mH = property(hermitian), property(lambda self: adjoint(self, "mH"))

@@ -42,18 +42,10 @@ def _spelled(name):
     return function
 
 
-def _with_mean(name):
-    def function(input, *args, **named):
-        options = _options(f"{name}_mean", args, named)
-        return (OPERATIONS[name].function(input, **options),
-                input.mean(options.get("dim"), options.get("keepdim", False)))
-    return function
-
-
-for _name in ("var", "std"):
+for _name in ("var", "std", "var_mean", "std_mean"):
     FUNCTIONS[_name] = _spelled(_name)
+for _name in ("var", "std"):
     setattr(Tensor, _name, FUNCTIONS[_name])
-    composite(f"{_name}_mean", _with_mean(_name), method=False, helper=True)
 
 
 def _mean_cast(input, dim=None, keepdim=False, *, dtype=None, **named):

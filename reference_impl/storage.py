@@ -1,9 +1,19 @@
 """Storage: the bytes that tensors share, and the counter of writes to them."""
 
+import ml_dtypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from reference_impl.errors import StorageTooSmall, shape_text
+
+NAMELESS = (np.dtype(ml_dtypes.float8_e5m2), np.dtype(ml_dtypes.complex32))
+
+
+def restrided(array, shape, strides):
+    """NumPy's as_strided, which does not know the names of some dtypes of ml_dtypes."""
+    if array.dtype in NAMELESS:
+        return as_strided(array.view(f"V{array.itemsize}"), shape, strides).view(array.dtype)
+    return as_strided(array, shape, strides)
 
 
 class VersionCounter:
@@ -33,7 +43,7 @@ class Storage:
             if owner.size:
                 span = 1 + sum((n - 1) * s for n, s in zip(owner.shape, owner.strides, strict=True)
                                ) // owner.itemsize
-            flat = as_strided(owner, (span,), (owner.itemsize,))
+            flat = restrided(owner, (span,), (owner.itemsize,))
             self._flat = flat if owner.dtype == object else flat.view(np.uint8)
         return self._flat
 

@@ -2,9 +2,9 @@
 by the tables in rules/, views.py and the like."""
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
+from reference_impl.bits import Reading
 from reference_impl.formats import common_format, format_stride, memory_format
 from reference_impl.geometry import (
     Geometry,
@@ -14,7 +14,7 @@ from reference_impl.geometry import (
     preserved_stride,
 )
 from reference_impl.grad_mode import state
-from reference_impl.storage import Storage, VersionCounter
+from reference_impl.storage import Storage, VersionCounter, restrided
 
 
 class Size(tuple):
@@ -36,15 +36,21 @@ class Size(tuple):
         return Size(got) if isinstance(item, slice) else got
 
 
+OWN_DTYPE = object()     # the tensor's, whichever that is
+
+
 class Tensor:
     """torch.Tensor. Made by the functions of creation.py and by operations."""
 
     # class-level defaults keep construction cheap: most tensors never change most of these
+    _array = Reading()       # hidden by an ndarray of the tensor's own, unless it has a bit
+    _bits = 0                # CONJUGATE, NEGATIVE: how `_memory` is to be read (bits.py)
     _leaf_grad = False       # requires_grad of a leaf
     _node = None             # graph node that made it, and which of its outputs
     _nr = 0
     _view = None             # ViewInfo when this is a differentiable view
     _grad = None
+    _grad_dtype = OWN_DTYPE  # of what is collected in .grad
     _retains = False
     _wrapped = False         # made from a Python number: yields in promotion
     _accumulator_ref = None
@@ -52,7 +58,6 @@ class Tensor:
     _hooks = None            # called after .grad of a leaf was added to
     _tensor_hooks = None     # called with the gradient of a leaf
     _storage_cache = None
-    _backward_hooks = None
     _inference = False       # made in inference mode
 
     def __new__(cls, *args, **kwargs):
@@ -83,6 +88,11 @@ class Tensor:
         return self._view is not None and self._view.base.requires_grad
 
 
+def collected_dtype(t):
+    """The dtype of gradients that `t` collects; None: any."""
+    return t.dtype if t._grad_dtype is OWN_DTYPE else t._grad_dtype
+
+
 def make_tensor(array, dtype, stride=None):
     """Tensor of a fresh ndarray. stride: in elements, what the array has (default: row-major)."""
     self = object.__new__(Tensor)
@@ -103,20 +113,39 @@ def mark_meta(t):
     return t
 
 
-def make_alias(storage, dtype, size, stride, offset, counter):
+def make_alias(storage, dtype, size, stride, offset, counter, bits=0):
     """Tensor over existing memory. Raises StorageTooSmall."""
     self = object.__new__(Tensor)
-    self._array = storage.array(dtype, size, stride, offset)
+    if bits:
+        self._memory, self._bits = storage.array(dtype, size, stride, offset), bits
+    else:
+        self._array = storage.array(dtype, size, stride, offset)
     self._storage_cache = storage
     self.dtype, self._size, self._stride, self._offset = dtype, size, stride, offset
     self._counter = counter
     return self
 
 
+def lay(t, storage, dtype, size, stride, offset, bits=0):
+    """Move a tensor that exists to this memory. Raises StorageTooSmall."""
+    array = storage.array(dtype, size, stride, offset)
+    if bits:
+        t.__dict__.pop("_array", None)
+        t._memory = array
+    else:
+        t._array = array
+    t._bits, t._storage_cache = bits, storage
+    t.dtype, t._size, t._stride, t._offset = dtype, size, stride, offset
+
+
 def shallow(t, counter=None):
     """Same memory and counter, no place in the graph."""
     self = object.__new__(Tensor)
-    self._array, self.dtype = t._array, t.dtype
+    if t._bits:
+        self._memory, self._bits = t._memory, t._bits
+    else:
+        self._array = t._array
+    self.dtype = t.dtype
     self._storage_cache = t._storage
     self._size, self._stride, self._offset = t._size, t._stride, t._offset
     self._counter = counter or t._counter
@@ -172,6 +201,6 @@ def _is_object(raw):
 def with_stride(raw, stride):
     """A copy of `raw` in dense memory with exactly these strides, in elements."""
     flat = np.empty(max(raw.size, 1), raw.dtype)
-    out = as_strided(flat, raw.shape, tuple(s * raw.itemsize for s in stride))
+    out = restrided(flat, raw.shape, tuple(s * raw.itemsize for s in stride))
     out[...] = raw
     return out

@@ -2,11 +2,12 @@
 memory and history is viewing.py's work. Functions made of them are in shapes.py."""
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from reference_impl import dtypes as dt
 from reference_impl.errors import (
     Argument,
+    ArgumentType,
+    ArgumentValue,
     DimCount,
     DimRepeated,
     IndexOutOfRange,
@@ -25,7 +26,9 @@ from reference_impl.geometry import (
     wrap_dim,
     wrap_dims,
 )
-from reference_impl.rule import OPERATIONS, RULES, rule, view_rule
+from reference_impl.rule import OPERATIONS, RULES, composite, rule, view_rule
+from reference_impl.storage import restrided
+from reference_impl.tensor import Tensor
 
 
 def call(name, *args):
@@ -42,7 +45,7 @@ def _embed(self, shape, view, args):
     out = np.zeros(shape, self.dtype)
     size, stride, offset = RULES[view].forward(Geometry(shape, contiguous_stride(shape), 0), *args)
     if out.size:
-        place = as_strided(out.reshape(-1)[offset:], size, [s * out.itemsize for s in stride])
+        place = restrided(out.reshape(-1)[offset:], size, [s * out.itemsize for s in stride])
         place[...] = self
     return out
 
@@ -173,6 +176,13 @@ def narrowed(input, dim, start, length):
         raise DimCount("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise Argument("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor):
+        if start._size or start.dtype.category != dt.INT:
+            raise Argument("start must be an 0-dim integral Tensor.")
+        start = start.item()
+    elif not isinstance(start, (int, np.integer)):
+        raise ArgumentType("narrow() received an invalid combination of arguments: start must be an "
+                           f"int or a Tensor, not {type(start).__name__}")
     n, start = input._size[wrap_dim(dim, input.ndim)], int(start)
     if not -n <= start <= n:
         raise IndexOutOfRange(f"start out of range (expected to be in range of [-{n}, {n}], but "
@@ -302,16 +312,15 @@ def strided_vjp(ct, ins, y, size, stride, storage_offset):
     return [whole.as_strided(x._size, x._stride, x._offset - common)]
 
 
-def unfold_vjp(ct, ins, y, dimension, size, step):
-    shape = ins[0]._size
-    places = np.arange(numel(shape)).reshape(shape)
-    if not shape:
-        return [ct.reshape(()) if size else ct.sum()]
-    windows = np.lib.stride_tricks.sliding_window_view(places, size, dimension) if size else (
-        np.empty(ct.shape, int))
-    if size:
-        windows = windows[(slice(None),) * (dimension % len(shape)) + (slice(None, None, step),)]
-    return [call("_scatter_positions", ct, windows, shape)]
+def unfold_backward(grad_in, input_sizes, dim, size, step):
+    """What unfold sends back: every element added where it came from."""
+    shape = tuple(input_sizes)
+    if step <= 0:
+        raise ArgumentValue(f"step is {step} but must be > 0")
+    if size < 0:
+        raise Argument(f"size is {size} but must be >= 0")
+    g = Geometry(shape, contiguous_stride(shape), 0)
+    return call("_scatter_positions", grad_in, addresses(*unfolded(g, dim, size, step)), shape)
 
 
 view_rule("view", viewed, varargs="size",
@@ -319,6 +328,8 @@ view_rule("view", viewed, varargs="size",
 view_rule("_unsafe_view", viewed, tracked=False, method=False,
           vjp=lambda ct, ins, y, size: [ct.reshape(ins[0].shape)])
 view_rule("alias", lambda g: g, function=False, method=False, helper=True,
+          vjp=lambda ct, ins, y: [ct])
+view_rule("_fw_primal", lambda g: g, node="Identity", method=False,
           vjp=lambda ct, ins, y: [ct])
 view_rule("t", matrix_transposed, vjp=lambda ct, ins, y: [ct.t()])
 view_rule("transpose", swapped,
@@ -341,66 +352,12 @@ view_rule("slice", sliced, function=False, method=False, helper=True,
           [embed(ct, ins[0], "slice", dim, start, end, step)])
 view_rule("diagonal", on_diagonal, vjp=lambda ct, ins, y, offset, dim1, dim2:
           [embed(ct, ins[0], "diagonal", offset, dim1, dim2)])
-view_rule("unfold", unfolded, function=False, vjp=unfold_vjp)
+view_rule("unfold", unfolded, function=False, vjp=lambda ct, ins, y, dimension, size, step:
+          [unfold_backward(ct, ins[0]._size, dimension, size, step)])
+composite("unfold_backward", unfold_backward, method=False, function=False, helper=True)
 view_rule("split", split_evenly,
           vjp=lambda ct, ins, y, split_size, dim: [call("cat", ct, dim)])
 view_rule("split.sizes", split_by_sizes, node="SplitWithSizesBackward0",
           vjp=lambda ct, ins, y, split_size, dim: [call("cat", ct, dim)])
 view_rule("unbind", unbound, vjp=lambda ct, ins, y, dim: [call("stack", ct, dim)])
-view_rule("as_strided", strided, vjp=strided_vjp,
-          jvp=lambda t, ins, y, **args: strided_jvp(t[0], ins[0], y))
-
-
-def strided_jvp(t, x, y):
-    """The tangent read through the storage as the result reads the primal."""
-    source = addresses(x._size, x._stride, x._offset)
-    target = addresses(y._size, y._stride, y._offset)
-    length = int(max(source.max(initial=-1), target.max(initial=-1))) + 1
-    where = np.zeros(length, np.int64)
-    where[source.reshape(-1)] = np.arange(source.size)
-    return call("_gather_positions", t, where[target])
-
-
-def bytes_viewed(input, dtype):
-    """The same bytes read as another dtype. The last dimension shrinks or grows.
-
-    Not differentiable, and thus no view in the sense of `_base`; writes are counted in common.
-    """
-    from reference_impl.tensor import make_alias
-    old, new = input.dtype.itemsize, dtype.itemsize
-    size, stride, offset = list(input._size), list(input._stride), input._offset
-    if old != new:
-        _check_resize(input, dtype, old, new)
-        if old > new:
-            factor = old // new
-            size[-1] *= factor
-            stride = [s * factor for s in stride[:-1]] + [1]
-            offset *= factor
-        else:
-            factor = new // old
-            size[-1] //= factor
-            stride = [s // factor for s in stride[:-1]] + [1]
-            offset //= factor
-    return make_alias(input._storage, dtype, tuple(size), tuple(stride), offset, input._counter)
-
-
-def _check_resize(x, dtype, old, new):
-    names = f"{x.dtype.scalar_name} as {dtype.scalar_name} (different element sizes)"
-    if not x._size:
-        raise ShapeMismatch(f"self.dim() cannot be 0 to view {names}")
-    if x._stride[-1] != 1:
-        raise ViewImpossible(f"self.stride(-1) must be 1 to view {names}, but got "
-                             f"{x._stride[-1]}")
-    if new > old:
-        factor = new // old
-        if x._size[-1] % factor:
-            raise ShapeMismatch(f"self.size(-1) must be divisible by {factor} to view {names}, but "
-                                f"got {x._size[-1]}")
-        if x._offset % factor:
-            raise ViewImpossible(f"self.storage_offset() must be divisible by {factor} to view "
-                                 f"{names}, but got {x._offset}")
-        for d, s in enumerate(x._stride[:-1]):
-            if s % factor:
-                raise ViewImpossible(f"self.stride({d}) must be divisible by {factor} to view "
-                                     f"{names}, but got {s}")
-
+view_rule("as_strided", strided, vjp=strided_vjp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ def write_report(store: Path, path: Path) -> None:
     Raises StoreError when the store cannot be read or the page cannot be written, SpecErrors
     when a table of `specs/` is wrong.
     """
-    write_atomically(path, render(data.page(contents.read(store), load_specs(), script)))
+    run = contents.read(store)
+    modules = {b["name"]: b["module"] for b in run.backends if b["module"]}
+    write_atomically(path, render(data.page(run, load_specs(), partial(script, modules=modules))))
 
 
 def render(blocks: dict[str, Any]) -> str:

@@ -171,6 +171,18 @@ def test_script_needs_the_library_only(tmp_path):
             assert len(text.splitlines()) <= 32
 
 
+def test_a_library_with_torchs_functions_is_imported_in_its_place(tmp_path):
+    found = finding("neg", "x = tensor([1.0], dtype=\"float32\")\ny = neg(x)", -1.0, 2.0)
+    found = msgspec.structs.replace(found, backend="mine")
+    text = make(found, SPECS, {"mine": "reference_impl"})
+    assert "import reference_impl as torch" in text
+    path = tmp_path / "script.py"
+    path.write_text(text)
+    assert subprocess.run([sys.executable, path], check=False).returncode == 1
+    with pytest.raises(ReproError, match="mine is called by its adapter only"):
+        make(found, SPECS, {})
+
+
 @pytest.mark.parametrize("layout", ["transposed", "strided", "offset", "expanded"])
 def test_script_builds_the_memory_layout_of_the_finding(layout, tmp_path):
     pytest.importorskip("torch")

@@ -23,6 +23,7 @@ from conformance.specs import OpSpec
 
 # bits; the last is enough for the sine of the largest float64 and 1000 bits of cancellation
 PRECISIONS = (128, 320, 1280, 3000)
+LONG_BITS = np.finfo(np.longdouble).nmant + 1
 TIGHT = 2.0**-20  # ulp: radius of a ball that decides
 KEPT = 2.0**-11  # ulp: two roundings of a long double; nearer than that the wide value stands
 CERTIFIED = 2.0**-8  # ulp: what an expected value may be off
@@ -40,8 +41,7 @@ def _ball(number: Any) -> arb:
         fraction, exponent = np.frexp(number)
         if not np.isfinite(number):
             return arb(float(number))
-        bits = np.finfo(np.longdouble).nmant + 1
-        return arb((int(np.ldexp(fraction, bits)), int(exponent) - bits))
+        return arb((int(np.ldexp(fraction, LONG_BITS)), int(exponent) - LONG_BITS))
     return arb(number if isinstance(number, int) else float(number))
 
 
@@ -207,9 +207,22 @@ for _numpy, _arb in {
 
 def balls(array: np.ndarray) -> np.ndarray:
     """An object array of the exact balls of `array`, same shape."""
-    found = np.empty(array.shape, object)
-    for place, number in enumerate(array.reshape(-1)):
-        found.reshape(-1)[place] = Ball(number)
+    found = np.empty(array.size, object)
+    found[:] = [_made(number) for number in _arbs(array)]
+    return found.reshape(array.shape)
+
+
+def _arbs(array: np.ndarray) -> list[arb]:
+    """The exact balls of an array's elements, in order.
+
+    Most numbers of a long double are a float64, which is a ball at once.
+    """
+    flat = array.reshape(-1)
+    with np.errstate(all="ignore"):
+        short = flat.astype(np.float64)
+    found = [arb(number) for number in short.tolist()]
+    for place in np.flatnonzero((short != flat) & np.isfinite(flat)):
+        found[place] = _ball(flat[place])
     return found
 
 
@@ -323,30 +336,37 @@ class _Solver:
         )
         where = places if self.together else np.arange(wide.size)
         open_ = np.zeros(results.size, bool)
-        for k, (place, result) in enumerate(zip(where, results.reshape(-1), strict=True)):
+        taken = wide[where]
+        finite = np.isfinite(taken)
+        beyond = np.abs(taken) >= np.ldexp(wide.dtype.type(1), int(np.frexp(self.fmt.max)[1]))
+        for k, (place, result, mine) in enumerate(
+            zip(where.tolist(), results.reshape(-1), _arbs(taken), strict=True)
+        ):
             ball = _ball(result)
-            if ball.is_nan() or not np.isfinite(wide[place]):
+            if not finite[k] or ball.is_nan():
                 continue
             if not ball.is_finite():
                 open_[k] = True
+                continue
+            if ball.is_exact() and mine == ball:
+                error[place] = 0.0
                 continue
             unit = _ulp(ball, self.fmt)
             open_[k] = bool(ball.rad() > unit * TIGHT)
             if open_[k]:
                 continue
-            if not _both_overflow(wide[place], ball, self.fmt):
-                error[place] = float(abs(_ball(wide[place]) - ball) / unit)
-            else:
+            if beyond[k] and _both_overflow(mine, ball, self.fmt):
                 error[place] = 0.0
+            else:
+                error[place] = float(abs(mine - ball) / unit)
             if error[place] > KEPT:
                 value[place] = to_odd(ball, wide.dtype)
         return open_
 
 
-def _both_overflow(wide: Any, ball: arb, fmt: Format) -> bool:
+def _both_overflow(number: arb, ball: arb, fmt: Format) -> bool:
     """Both round to the same infinity: how far beyond the limit they are does not matter."""
     edge = arb(2) ** int(np.frexp(fmt.max)[1])
-    number = _ball(wide)
     return bool((number >= edge and ball >= edge) or (number <= -edge and ball <= -edge))
 
 

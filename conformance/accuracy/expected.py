@@ -85,6 +85,7 @@ class Expectation:
         self.counts: dict[Any, list[int | None]] = {}  # terms of sums, see `numbers.Judge.terms`
         self._asked: Case | None = None  # the case whose facts are remembered
         self._facts: dict[Any, Any] = {}
+        self._families: dict[Any, Any] = {}  # what holds for all cases of a family
 
     def _once(self, case: Case, key: Any, find: Callable[[], Any]) -> Any:
         """What `find` gives for the case at hand, found once: many questions ask it again."""
@@ -95,6 +96,16 @@ class Expectation:
             found = self._facts[key] = find()
         return found
 
+    def _alike(self, case: Case, key: Any, find: Callable[[], Any]) -> Any:
+        """The same for what does not depend on the numbers in the operands."""
+        if case.family is None:
+            return self._once(case, key, find)
+        key = (case.family, *key)
+        found = self._families.get(key)
+        if found is None:
+            found = self._families[key] = find()
+        return found
+
     def words(self, case: Case) -> list[str]:
         """Operand words of the crossed tensor and scalar arguments, for the promotion table."""
         if len(case.dtypes) > 1:
@@ -103,7 +114,7 @@ class Expectation:
 
     def common(self, op: OpSpec, case: Case) -> str:
         """The dtype in which the operation computes, by the library's promotion rules."""
-        return self._once(case, (op.name, "common"), lambda: self._common(op, case))
+        return self._alike(case, (op.name, "common"), lambda: self._common(op, case))
 
     def _common(self, op: OpSpec, case: Case) -> str:
         word = op.result if isinstance(op.result, str) else op.result[0]
@@ -113,7 +124,7 @@ class Expectation:
         return result_dtype(self.table, "promote", words) if len(words) > 1 else _bare(words[0])
 
     def _crossed_words(self, op: OpSpec, case: Case) -> list[str]:
-        return self._once(case, (op.name, "words"), lambda: self._find_words(op, case))
+        return self._alike(case, (op.name, "words"), lambda: self._find_words(op, case))
 
     def _find_words(self, op: OpSpec, case: Case) -> list[str]:
         words = self.words(case)
@@ -134,6 +145,9 @@ class Expectation:
 
     def dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
         """The result dtype of each output, by the library's own promotion rules."""
+        return self._alike(case, (op.name, count), lambda: self._dtypes(op, case, count))
+
+    def _dtypes(self, op: OpSpec, case: Case, count: int) -> tuple[str, ...]:
         words = [op.result] * count if isinstance(op.result, str) else list(op.result)
         operands = self._crossed_words(op, case)
         asked = case.args.get("dtype")
@@ -163,7 +177,7 @@ class Expectation:
                 operand.differentiable and floats,
             )
             args = with_operand(args, name, widened)
-        return replace(case, args=args)
+        return case.with_args(args)
 
     @staticmethod
     def _is_crossed(case: Case, operand: Operand) -> bool:
@@ -261,18 +275,16 @@ class Expectation:
         total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
 
         def add(ev: Evaluation) -> None:
-            for place, (b, moved) in enumerate(zip(base, pick(ev), strict=True)):
-                if b is not None and moved is not None:
-                    with np.errstate(all="ignore"):
-                        step = np.abs(moved - b)
-                    total[place] = total[place] + np.where(np.isnan(step), 0, step)
+            for place, step in enumerate(_steps(base, pick(ev))):
+                if step is not None:
+                    total[place] = total[place] + step
 
         for name, operand in wide.operands():
             if operand.data.dtype != wide_dtype(expected.common):
                 continue
             for data in _nudged(operand.data, unit, elementwise(op)):
                 moved = with_operand(wide.args, name, replace(operand, data=data))
-                add(self.run(op, replace(wide, args=moved), cotangents, second))
+                add(self.run(op, wide.with_args(moved), cotangents, second))
         for which in (cotangents, second):
             for place, array in enumerate(which or ()):
                 if array is None:
@@ -282,6 +294,46 @@ class Expectation:
                     pair = (swapped, second) if which is cotangents else (cotangents, swapped)
                     add(self.run(op, wide, *pair))
         return tuple(total)
+
+    def joint_change(
+        self,
+        op: OpSpec,
+        case: Case,
+        expected: Expected,
+        pick: Callable[[Evaluation], Arrays],
+        cotangents: Any = None,
+        second: Any = None,
+    ) -> Arrays:
+        """What one change of every input at once, by plus or minus one unit roundoff, makes.
+
+        To first order it is at most `change`, whatever the signs, so what it allows `change`
+        allows. It costs two runs, of two choices of signs, instead of one per element.
+        """
+        unit = real_format(expected.common).unit
+        wide = self.widen(op, case, expected.common)
+        base = pick(expected.seen)
+        most: list[np.ndarray | None] = [None] * len(base)
+        for rng in (np.random.default_rng(0), np.random.default_rng(1)):
+            args = wide.args
+            for name, operand in wide.operands():
+                if operand.data.dtype == wide_dtype(expected.common):
+                    data = _shaken(operand.data, unit, rng)
+                    args = with_operand(args, name, replace(operand, data=data))
+            vectors = [
+                None if v is None else [
+                    None if a is None else _shaken(_widen_array(a), unit, rng) for a in v
+                ]
+                for v in (cotangents, second)
+            ]  # fmt: skip
+            moved = pick(self.run(op, wide.with_args(args), *vectors))
+            for place, step in enumerate(_steps(base, moved)):
+                if step is not None:
+                    before = most[place]
+                    most[place] = step if before is None else np.maximum(before, step)
+        return tuple(
+            None if b is None else np.zeros(b.shape, _real(b)) if m is None else m
+            for b, m in zip(base, most, strict=True)
+        )
 
     def change_of_result(
         self, op: OpSpec, case: Case, expected: Expected, cotangents: Sequence[Any]
@@ -340,6 +392,27 @@ def _widen_array(array: np.ndarray) -> np.ndarray:
 
 def _widened(arrays: Any) -> Any:
     return None if arrays is None else [None if a is None else _widen_array(a) for a in arrays]
+
+
+def _steps(base: Arrays, moved: Arrays) -> list[np.ndarray | None]:
+    """How far each element moved; 0 where that is nan, None where an array is missing."""
+    found: list[np.ndarray | None] = []
+    for b, m in zip(base, moved, strict=True):
+        if b is None or m is None:
+            found.append(None)
+            continue
+        with np.errstate(all="ignore"):
+            step = np.abs(m - b)
+        found.append(np.where(np.isnan(step), 0, step))
+    return found
+
+
+def _shaken(data: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
+    """Every finite element of `data` times 1 + unit or 1 - unit."""
+    signs = rng.integers(0, 2, data.shape) * 2 - 1
+    step = data.real.dtype.type(unit)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.where(np.isfinite(data), data * (1 + signs * step), data))
 
 
 def _nudged(data: np.ndarray, unit: float, together: bool):

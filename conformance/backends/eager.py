@@ -40,6 +40,11 @@ class EagerBackend(LibraryCalls):
         super().__init__()
         self._bound: dict[str, Bound] = {}
 
+    @property
+    def module(self) -> str:
+        """What a script imports in torch's place."""
+        return self.api.__name__
+
     # what differs between libraries
 
     def from_array(self, storage: np.ndarray) -> Any:

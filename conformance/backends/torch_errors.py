@@ -5,6 +5,9 @@ from conformance.backends.errors import ErrorTable
 # views, joining, indexing, in-place writes
 _MOVES = (
     ("RuntimeError", r"view size is not compatible", "view_impossible"),
+    ("RuntimeError", r"has (conjugate|negative) bit set|unresolved conj", "view_impossible"),
+    ("RuntimeError", r"conjugate view tensors|with negative bit set", "view_impossible"),
+    ("RuntimeError", r"for complex tensors$|with non-complex dtypes", "dtype_unsupported"),
     ("RuntimeError", r"written-to tensor refer", "overlapping_write"),
     ("RuntimeError", r"cannot be converted to type .* without overflow", "value_overflow"),
     ("RuntimeError", r"can't be cast to the desired output type", "cast_refused"),

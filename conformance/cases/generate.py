@@ -100,6 +100,7 @@ class Maker:
         self.op, self.dtype, self.seed = op, dtype, seed
         self.count = 0
         self._columns: list[np.ndarray] | None = None
+        self._families: dict[object, object] = {}
 
     def operand(self, name: str, data: np.ndarray, layout: str = "contiguous") -> Operand:
         return Operand(data, layout, self.wants_grad(name, dtype_name(data.dtype)))
@@ -236,7 +237,8 @@ class Maker:
             for place in places:
                 arrays = [np.repeat(column[place : place + 1], length) for column in grid]
                 args = {**self.named(arrays), **self.op.args[0]}
-                yield self.case(args, "length", layout=f"length {length}")
+                case = self.case(args, "length", layout=f"length {length}")
+                yield case.of(self._families.setdefault(length, object()))
 
     # explicit calls ------------------------------------------------------------------
 
@@ -263,13 +265,14 @@ class Maker:
                     args[name] = self._filled(name, rng, shape, dtype, values, own)
             elif name in call.args:
                 args[name] = literal(argument, call.args[name])
-        return self.case(
+        made = self.case(
             args,
             kind,
             layout=layout,
             expects=call.expects,
             points={word: True for word in call.points},
         )
+        return made.of(self._families.setdefault(id(call), object()))
 
     def _filled(self, name, rng, shape, dtype, values, layout) -> Operand:
         data = fill(values, rng, shape, dtype)
@@ -286,6 +289,8 @@ class Maker:
             if values != "points" or not call.shapes:
                 continue
             yield self.call(call, "points", "value", key=number)
+            if self.op.parsed.is_view:
+                continue  # no number is looked at: one by one they would show nothing more
             if number < 2 or tier == "deep":
                 yield from self._one_special(call, number, 6 if tier == "smoke" else 99)
 
@@ -303,7 +308,7 @@ class Maker:
             data = operand.data.copy()
             data.reshape(-1)[place % data.size] = value
             args = with_operand(base.args, name, replace(operand, data=data))
-            yield self.case(args, "value", points=base.points)
+            yield self.case(args, "value", points=base.points).of(base.family)
 
     def call_layouts(self) -> Iterator[Case]:
         """Every layout of the calls' inputs that differs from contiguous."""

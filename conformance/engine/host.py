@@ -52,6 +52,7 @@ class Host:
             options=tuple(self.backend.options),
             capabilities=tuple(sorted(self.backend.capabilities)),
             promotion=self.backend.promotion,
+            module=getattr(self.backend, "module", ""),
             **_environment(),
         )
 

@@ -42,8 +42,9 @@ class BackendInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says about the backend it hosts.
 
     why: empty when it runs; else the one line that says what is missing and how to get it.
-    promotion: the table of `specs/promotion` that holds for it. packages: versions of the
-    distributions that matter, in the worker's environment.
+    promotion: the table of `specs/promotion` that holds for it. module: what has PyTorch's
+    surface and is imported in torch's place, "" for a library without it. packages: versions of
+    the distributions that matter, in the worker's environment.
     """
 
     name: str
@@ -53,6 +54,7 @@ class BackendInfo(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     promotion: str = ""
+    module: str = ""
     python: str = ""
     packages: dict[str, str] = {}
     why: str = ""

@@ -7,6 +7,7 @@ on standard output. POSIX only: descriptors are inherited.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import os
 import signal
@@ -48,6 +49,8 @@ def _serve(requests: IO[bytes], replies: IO[bytes], board: Board) -> None:
         traceback.print_exc()
         send(replies, Broken(message=_one_line(error)))
         return
+    gc.collect()
+    gc.freeze()  # a library's hundred thousands of objects stay: do not walk them again and again
     send(replies, Opened(info=runner.info))
     while (request := receive(requests)) is not None:
         try:

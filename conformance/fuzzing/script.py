@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.backends import registry
 from conformance.fuzzing.judging import Failure
 from conformance.loading import load_specs
+from conformance.repro import MODULES
 from conformance.repro_eager import EagerWriter, lines
 from conformance.repro_text import ReproError
 
@@ -23,10 +24,10 @@ _FACTS = {
 def script(backend: str, failure: Failure) -> str:
     """Source text that shows what was seen; the program's own text where there is no script."""
     library, device, _ = registry.split(backend)
-    if library not in ("torch", "reference"):
+    if library not in MODULES:
         return failure.program.text
     ops = load_specs().ops
-    writer = EagerWriter(ops, library, device)
+    writer = EagerWriter(ops, MODULES[library], device)
     steps = failure.program.steps
     raising = frozenset(step.line for step in steps if not step.targets)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class Sample:
     cotangents: list[np.ndarray | None] | None = None
     second: list[np.ndarray | None] | None = None
     program: str = ""
+    judges: dict[str, Any] = field(default_factory=dict, repr=False)  # see `numbers.judge_of`
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,6 +39,14 @@ def seconds_of(ev: Evaluation) -> tuple[np.ndarray | None, ...]:
     return tuple(None if s is None else s.value for s in ev.seconds or ())
 
 
+def judge_of(ctx: Context, sample: Sample, key: str) -> Judge:
+    """The judge of a sample, one per key: what it finds out about a bound is found out once."""
+    found = sample.judges.get(key)
+    if found is None:
+        found = sample.judges[key] = Judge(ctx, sample, key)
+    return found
+
+
 class Judge:
     """Applies one bound to arrays of one sample; expensive parts are computed on demand.
 
@@ -50,6 +58,7 @@ class Judge:
         self.bound: Bound = ctx.bound(key, sample.expected.common)
         self.pick: Pick = {"value": outputs_of, "vjp": grads_of, "second": seconds_of}[key]
         self._change: Any = None
+        self._joint: Any = None
         self._scale: Any = None
         self._counts: Any = None
 
@@ -103,10 +112,13 @@ class Judge:
             once = self.key == "value"
             return bounds.judge_ulp(got, exact, dtype, bound.factor, signed, once)
         if bound.kind == "dot":
-            count, rounded = self.terms(place), 0 if self.key == "value" else 2
-            if bound.length == "summed":  # one after the other in the dtype itself
-                rounded += count
-            return bounds.judge_dot(got, exact, self.scale(place), dtype, count, rounded)
+            # the size of a sum is at most that of its terms, and the table's length at most their
+            # number: what these allow, which costs nothing, the whole bound allows
+            size = np.nan_to_num(np.abs(exact), nan=0.0, posinf=0.0)
+            judged = self._dot(got, exact, size, dtype, self.length())
+            if judged.over.any() or judged.skipped:
+                judged = self._dot(got, exact, self.scale(place), dtype, self.terms(place))
+            return judged
         factor = bound.factor
         # a logarithm of a rounded sum: log(1 + s) is off by a rounding unit of 1 however small s
         floor = real_format(dtype).unit if bound.kind == "log" else 0.0
@@ -114,7 +126,22 @@ class Judge:
             quick = error_in_ulp(got, exact, dtype, signed_zero=False)
             if not (quick > factor / 2 + 0.5).any():  # within the bound whatever the change is
                 return bounds.judge_stable(got, exact, np.full(exact.shape, floor), dtype, factor)
+        if self._change is None and not elementwise(self.ctx.op):
+            # what one joint change does is at most what all changes together may do, and is
+            # found in one run: most results are within the bound of that already
+            judged = bounds.judge_stable(got, exact, self.joint(place) + floor, dtype, factor)
+            # a nan instead of a number, or a number instead of one, is no matter of how much
+            if not (judged.over & (np.isnan(got) == np.isnan(exact))).any():
+                return judged
         return bounds.judge_stable(got, exact, self.change(place) + floor, dtype, factor)
+
+    def _dot(
+        self, got: np.ndarray, exact: np.ndarray, scale: np.ndarray, dtype: str, count: int
+    ) -> Judged:
+        rounded = 0 if self.key == "value" else 2
+        if self.bound.length == "summed":  # one after the other in the dtype itself
+            rounded += count
+        return bounds.judge_dot(got, exact, scale, dtype, count, rounded)
 
     def _saved_overflow(self, got: np.ndarray) -> np.ndarray | None:
         """Where the result that the graph saved overflowed, so that no cotangent can be right.
@@ -122,8 +149,7 @@ class Judge:
         "When inputs are so large that intermediate results overflow, so may the end result"
         (paraphrased from PyTorch's notes on numerical accuracy, "extremal values").
         """
-        saved = {w for words in self.ctx.op.saves.values() for w in words}
-        if self.key == "value" or "result" not in saved or not elementwise(self.ctx.op):
+        if self.key == "value" or not self.ctx.op.saves_result or not elementwise(self.ctx.op):
             return None
         y = self.sample.expected.outputs[0]
         if y is None or y.shape != got.shape or y.dtype.kind not in "fc":
@@ -147,7 +173,7 @@ class Judge:
             data = np.broadcast_to(operand.data, shape).copy()
             args = with_operand(args, name, replace(operand, data=data, layout="contiguous"))
         e = self.ctx.expectation
-        wide = e.widen(self.ctx.op, replace(case, args=args), self.sample.expected.common)
+        wide = e.widen(self.ctx.op, case.with_args(args), self.sample.expected.common)
         terms = grads_of(e.run(self.ctx.op, wide, cts))[place]
         if terms is None:
             return np.zeros(got.shape), 1
@@ -177,8 +203,7 @@ class Judge:
                     s.second if self.key == "second" else None,
                 )
             )  # fmt: skip
-            saved = {w for words in self.ctx.op.saves.values() for w in words}
-            if self.key == "vjp" and "result" in saved:
+            if self.key == "vjp" and self.ctx.op.saves_result:
                 moved = e.change_of_result(self.ctx.op, s.case, s.expected, s.cotangents or [])
                 total = [
                     t if m is None or t is None else t + _summed_to(m, t.shape)
@@ -186,6 +211,17 @@ class Judge:
                 ]
             self._change = total
         return self._change[place]
+
+    def joint(self, place: int) -> np.ndarray:
+        """What one joint change of everything does: less than `change`, and cheap; wide."""
+        if self._joint is None:
+            s = self.sample
+            self._joint = self.ctx.expectation.joint_change(
+                self.ctx.op, s.case, s.expected, self.pick,
+                s.cotangents if self.key != "value" else None,
+                s.second if self.key == "second" else None,
+            )  # fmt: skip
+        return self._joint[place]
 
     def scale(self, place: int) -> np.ndarray:
         """The operation on absolute values: sum of |a||b| for sums and products."""
@@ -257,7 +293,7 @@ class Judge:
         second = None
         if self.key == "second" and s.second is not None:
             second = [None if v is None else _apply(function, v) for v in s.second]
-        return self.pick(e.run(self.ctx.op, replace(wide, args=args), cts, second))
+        return self.pick(e.run(self.ctx.op, wide.with_args(args), cts, second))
 
 
 def as_dtype(exact: np.ndarray, observed: np.ndarray) -> np.ndarray:

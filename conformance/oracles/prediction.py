@@ -52,7 +52,7 @@ class Prediction:
         kind = self.comparison.what.split(".")[0]
         cts = None if kind == "y" else _changed("ct", s.cotangents, change)
         second = _changed("second", s.second, change) if kind == "second" else None
-        ev = ctx.expectation.run(ctx.op, replace(wide, args=args), cts, second)
+        ev = ctx.expectation.run(ctx.op, wide.with_args(args), cts, second)
         found = PICKS[kind](ev)[self.place()]
         if found is None:
             return np.zeros(self.comparison.observed.shape)

@@ -1,7 +1,7 @@
 """Is each element within its bound of the correctly rounded result?"""
 
 from conformance.oracles.base import Comparisons, Context, Sample, fact
-from conformance.oracles.numbers import Judge, as_dtype
+from conformance.oracles.numbers import as_dtype, judge_of
 
 
 def value(ctx: Context, sample: Sample, oracle: str = "value") -> Comparisons:
@@ -11,7 +11,7 @@ def value(ctx: Context, sample: Sample, oracle: str = "value") -> Comparisons:
         kind = seen.raised.kind if _refused(seen) else ""
         yield fact(sample, oracle, "y", kind, expected.raised, "raised")
         return
-    judge = Judge(ctx, sample, "value")
+    judge = judge_of(ctx, sample, "value")
     single = len(seen.outputs) == 1
     if len(seen.outputs) != len(expected.outputs):
         yield fact(sample, oracle, "results", len(seen.outputs), len(expected.outputs))

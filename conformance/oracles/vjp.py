@@ -3,7 +3,7 @@
 import numpy as np
 
 from conformance.oracles.base import Comparisons, Context, Sample, fact
-from conformance.oracles.numbers import Judge, as_dtype
+from conformance.oracles.numbers import as_dtype, judge_of
 
 
 def vjp(ctx: Context, sample: Sample, oracle: str = "vjp") -> Comparisons:
@@ -35,7 +35,7 @@ def second_order(ctx: Context, sample: Sample) -> Comparisons:
 
 
 def _each(ctx, sample, oracle, key, observed, wanted) -> Comparisons:
-    judge = Judge(ctx, sample, key)
+    judge = judge_of(ctx, sample, key)
     names = [name for name, _ in sample.case.differentiable()]
     arrays = [operand.data for _, operand in sample.case.differentiable()]
     if key == "second":

@@ -19,18 +19,24 @@ def op(name):
     return OPERATIONS[name].function
 
 
-def _activation(name):
-    """The operation with the keyword inplace=, which makes it write into its input."""
+def _activation(name, count=0):
+    """The operation with the argument inplace=, which makes it write into its input.
+
+    count: of the arguments between the input and inplace.
+    """
     def function(input, *args, inplace=False, **named):
+        if len(args) > count:
+            *args, inplace = args
         return op(name + "_" if inplace else name)(input, *args, **named)
     function.__name__ = function.__qualname__ = name
     return function
 
 
-celu, elu, hardsigmoid, hardswish, hardtanh, leaky_relu, mish, relu, rrelu, selu, silu, threshold = (
-    _activation(name) for name in (
-        "celu", "elu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "relu",
-        "rrelu", "selu", "silu", "threshold"))
+hardsigmoid, hardswish, mish, relu, selu, silu = (_activation(name) for name in (
+    "hardsigmoid", "hardswish", "mish", "relu", "selu", "silu"))
+celu, elu, leaky_relu = (_activation(name, 1) for name in ("celu", "elu", "leaky_relu"))
+hardtanh, threshold, rrelu = (_activation(name, count) for name, count in (
+    ("hardtanh", 2), ("threshold", 2), ("rrelu", 3)))
 celu_, elu_, hardtanh_, leaky_relu_, relu_, rrelu_, selu_, threshold_ = (op(name) for name in (
     "celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "rrelu_", "selu_", "threshold_"))
 gelu, glu, hardshrink, prelu, softplus, softshrink = (op(name) for name in (

@@ -65,10 +65,9 @@ def _targets(input, size, scale_factor, recompute):
 def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=None,
                 recompute_scale_factor=None, antialias=False):
     """The image (N, C, *) at another size. Raises ArgumentValue, ArgumentType."""
-    if mode in ("nearest", "area", "nearest-exact"):
-        if align_corners is not None:
-            raise ArgumentValue("align_corners option can only be set with the interpolating modes: "
-                                "linear | bilinear | bicubic | trilinear")
+    if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
+        raise ArgumentValue("align_corners option can only be set with the interpolating modes: "
+                            "linear | bilinear | bicubic | trilinear")
     recompute = recompute_scale_factor or (mode == "area" and size is None)
     out, factors = _targets(input, size, scale_factor, recompute)
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.ndim == 4):

@@ -27,8 +27,8 @@ def binary(name, forward, **facts):
 
 
 def scaled(x, alpha):
-    """alpha * x in the dtype of x. Raises DtypeUnsupported for an alpha of a higher category."""
-    if isinstance(alpha, complex) and x.dtype.kind != "c":
+    """alpha * x in the dtype of x. Raises DtypeUnsupported for an alpha of another category."""
+    if isinstance(alpha, complex) and not dt.BY_NUMPY[x.dtype].is_complex:
         raise DtypeUnsupported("For non-complex input tensors, argument alpha must not be a "
                                "complex number.")
     if isinstance(alpha, bool) and x.dtype.kind != "b":
@@ -80,8 +80,12 @@ def along_base(ct, x, p):
 
 def exponent_slope(x, p, y):
     """d x**p / d p; 0 at x = 0 unless p is negative."""
-    rising = p.real >= 0 if p.is_complex() else p >= 0
-    return where((x == 0) & rising, 0, y * x.log())
+    return where((x == 0) & rising(p), 0, y * x.to(y.dtype).log())
+
+
+def rising(p):
+    """Whether 0**p is finite: p is real and not negative."""
+    return (p.imag == 0) & (p.real >= 0) if p.is_complex() else p >= 0
 
 
 binary("pow", special.power, inputs=("self", "exponent"), numbers=False, accepts=NUMBER,
@@ -123,8 +127,7 @@ def power_of_number(self, exponent):
 def constant_base_slope(base, p, y):
     """d base**p / d p. The logarithm of a negative base is nan unless p is complex."""
     if base == 0:
-        rising = p.real >= 0 if p.is_complex() else p >= 0
-        return where(rising, 0, y * -math.inf)
+        return where(rising(p), 0, y * -math.inf)
     real = not p.is_complex() and not isinstance(base, complex)
     # in long double, so that the constant is no less precise than what it multiplies
     with np.errstate(invalid="ignore"):

@@ -17,10 +17,10 @@ from reference_impl.errors import (
     ShapeMismatch,
     shape_text,
 )
-from reference_impl.graph import Unsaved
-from reference_impl.rule import rule
+from reference_impl.rule import OPERATIONS, rule
 from reference_impl.rules.reductions import carry
 from reference_impl.rules.windows import batch, fold, folded, places, several, unfold, windows
+from reference_impl.unsaved import Unsaved
 
 
 def edges(padding, weight_shape, stride, dilation):
@@ -143,6 +143,14 @@ def conv_vjp(ct, ins, y, stride, padding, dilation, groups):
     return [of_x, of_w, of_b]
 
 
+def bilinear(name):
+    """The jvp of something that is linear in the input, and in weight and bias."""
+    def jvp(t, ins, y, **arguments):
+        of = OPERATIONS[name].function
+        return of(t[0], ins[1], **arguments) + of(ins[0], t[1], t[2], **arguments)
+    return jvp
+
+
 def convolution(count, **facts):
     name = f"conv{count}d"
 
@@ -158,7 +166,8 @@ def convolution(count, **facts):
         y = carry(weight).reshape(groups, kernels // groups, inner) @ cols
         y = with_bias(y.reshape(n, kernels, *out), bias)
         return y.astype(input.dtype).reshape(y.shape[count + 2 - input.ndim:])
-    rule(name, forward, inputs=("input", "weight", "bias?"), vjp=conv_vjp, method=False,
+    rule(name, forward, inputs=("input", "weight", "bias?"), vjp=conv_vjp, jvp=bilinear(name),
+         method=False,
          saves={"input": ("weight",), "weight": ("input",)}, node="ConvolutionBackward0",
          layout="input format", **facts)
 
@@ -242,7 +251,8 @@ def transposed(count):
         y = folded(cols.reshape(n, kernels, *at.shape), at, (n, kernels, *out))
         y = with_bias(y, bias)
         return y.astype(input.dtype).reshape(y.shape[count + 2 - input.ndim:])
-    rule(name, forward, inputs=("input", "weight", "bias?"), vjp=transpose_vjp, method=False,
+    rule(name, forward, inputs=("input", "weight", "bias?"), vjp=transpose_vjp, jvp=bilinear(name),
+         method=False,
          saves={"input": ("weight",), "weight": ("input",)}, node="ConvolutionBackward0",
          layout="input format", helper=True)
 

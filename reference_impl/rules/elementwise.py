@@ -10,7 +10,7 @@ from reference_impl import array_functions as special
 from reference_impl import dtypes
 from reference_impl.creation import zeros_like
 from reference_impl.errors import DtypeUnsupported
-from reference_impl.rule import rule
+from reference_impl.rule import RULES, rule
 
 SELF, RESULT = {"self": ("self",)}, {"self": ("result",)}
 REAL, NUMBER = "int float", "int float complex"
@@ -54,6 +54,8 @@ unary("sgn", special.sgn, helper=True, vjp=lambda ct, ins, y: [along(ins[0], ct)
       jvp=lambda t, ins, y: along(ins[0], t[0]))
 unary("abs", np.abs, accepts=NUMBER, saves=SELF, vjp=lambda ct, ins, y: [ct * ins[0].sgn()],
       jvp=lambda t, ins, y: (t[0] * ins[0].sgn().conj()).real)
+# in place, complex numbers have no room for a modulus
+RULES["abs_"].accepts = (dtypes.INT, dtypes.FLOAT)
 
 # --- powers ---
 

@@ -17,9 +17,10 @@ from reference_impl.errors import (
     ShapeMismatch,
 )
 from reference_impl.geometry import broadcast_shapes
-from reference_impl.graph import Unsaved
 from reference_impl.rule import composite, rule
 from reference_impl.rules.reductions import arange, carry
+from reference_impl.unsaved import Unsaved
+from reference_impl.zero_tangent import ZeroTangent
 
 
 def adjoint(t):
@@ -244,7 +245,15 @@ def _einsum_ct(ct, tensors, labels, out, k):
     return got
 
 
-rule("einsum", _einsum, inputs=("tensors*",), vjp=_einsum_vjp, saves={"tensors": ("tensors",)},
+def _einsum_jvp(t, ins, y, equation, path):
+    """Linear in every operand: the sum over k of the same with the tangent for operand k."""
+    tensors = ins[0]
+    parts = [torch.einsum(equation, [*tensors[:k], one, *tensors[k + 1:]])
+             for k, one in enumerate(t[0]) if not isinstance(one, ZeroTangent)]
+    return sum(parts[1:], parts[0])
+
+
+rule("einsum", _einsum, inputs=("tensors*",), vjp=_einsum_vjp, jvp=_einsum_jvp, saves={"tensors": ("tensors",)},
      method=False, varargs="tensors")
 
 
@@ -300,9 +309,16 @@ def _cholesky_vjp(ct, ins, y, upper):
     return [(got + adjoint(got)) / 2]
 
 
+def _cholesky_jvp(t, ins, y, upper):
+    # Murray, eq. 8: L Φ(L⁻¹ dA L⁻ᴴ); for a Hermitian dA it is all the same which half is read
+    low = adjoint(y) if upper else y
+    got = low @ lower_half(adjoint(solve(low, adjoint(solve(low, t[0])))))
+    return adjoint(got) if upper else got
+
+
 rule("linalg_cholesky", _cholesky, inputs=("self",), layout="keep",
      node="LinalgCholeskyExBackward0",
-     vjp=_cholesky_vjp, saves={"self": ("result",)}, method=False, function=False)
+     vjp=_cholesky_vjp, jvp=_cholesky_jvp, saves={"self": ("result",)}, method=False, function=False)
 
 
 def _is_vector(a, b):
@@ -359,6 +375,14 @@ def _solve_vjp(ct, ins, y, left):
     return [of_a, got.squeeze(-1) if vector else got]
 
 
+def _solve_jvp(t, ins, y, left):
+    """A dX = dB - dA X, or dX A = dB - X dA."""
+    a, vector = ins[0], _is_vector(*ins)
+    of_b, x = (t[1].unsqueeze(-1), y.unsqueeze(-1)) if vector else (t[1], y)
+    got = solve(a, of_b - (t[0] @ x if left else x @ t[0]), left=left)
+    return got.squeeze(-1) if vector else got
+
+
 solve = rule("linalg_solve", _solve, inputs=("A", "B"), node="LinalgSolveExBackward0",
-             vjp=_solve_vjp, layout="keep", saves={"A": ("A", "result"), "B": ("A",)}, method=False,
+             vjp=_solve_vjp, jvp=_solve_jvp, layout="keep", saves={"A": ("A", "result"), "B": ("A",)}, method=False,
              function=False)

@@ -173,6 +173,15 @@ composite("soft_margin_loss", soft_margin_loss, method=False, function=False, he
 
 # --- losses of probabilities ---
 
+
+def one_by_one(vjp):
+    """The jvp that goes with a vjp: each loss is of one pair, and so its slopes are the same."""
+    def jvp(t, ins, y, reduction):
+        of_self, of_target = (vjp(t[i], ins, y, "none")[i] for i in range(2))
+        return reduced(of_self + of_target, reduction)
+    return jvp
+
+
 LOWEST_LOG = -100      # what torch takes for the logarithm of 0 here
 
 
@@ -201,7 +210,7 @@ def binary_cross_entropy_vjp(ct, ins, y, reduction):
 
 rule("binary_cross_entropy", binary_cross_entropy, inputs=("self", "target", "weight?"),
      method=False, function=False, helper=True, saves=("self", "target", "weight"),
-     vjp=binary_cross_entropy_vjp)
+     vjp=binary_cross_entropy_vjp, jvp=one_by_one(binary_cross_entropy_vjp))
 
 
 def with_logits(self, target, weight=None, pos_weight=None, reduction="mean"):
@@ -230,7 +239,7 @@ def with_logits_vjp(ct, ins, y, reduction):
 rule("binary_cross_entropy_with_logits", with_logits,
      inputs=("self", "target", "weight?", "pos_weight?"), method=False, helper=True,
      promote="result", numbers=False, layout="elementwise", vjp=with_logits_vjp,
-     saves=("self", "target", "weight", "pos_weight"))
+     jvp=one_by_one(with_logits_vjp), saves=("self", "target", "weight", "pos_weight"))
 
 
 def kl_div(input, target, reduction="mean", *, log_target=False):

@@ -7,6 +7,7 @@ import numpy as np
 
 from reference_impl.creation import eye
 from reference_impl.dispatch import FUNCTIONS
+from reference_impl.dtypes import int64
 from reference_impl.errors import (
     Argument,
     DimCount,
@@ -16,6 +17,7 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.geometry import wrap_dim
+from reference_impl.places import from_array
 from reference_impl.rule import composite, rule
 from reference_impl.tensor import Tensor
 
@@ -156,10 +158,30 @@ def det(A):
     return np.asarray(np.linalg.det(A)).astype(A.dtype)
 
 
+def adjugate(a, y):
+    """The matrix of (signed) minors whose product with `a` is y = det a on the diagonal.
+
+    Of singular matrices from the minors themselves, so that all derivatives of det exist.
+    """
+    if not (y == 0).any():
+        return y.unsqueeze(-1).unsqueeze(-1) * FUNCTIONS["linalg_inv"](a)
+    rest = [np.delete(np.arange(a._size[-1]), k) for k in range(a._size[-1])]
+
+    def minor(row, column):
+        part = a.index_select(-2, vector_of(rest[row])).index_select(-1, vector_of(rest[column]))
+        return FUNCTIONS["linalg_det"](part) * (-1) ** (row + column)
+    return call("stack", [call("stack", [minor(column, row) for column in range(len(rest))], -1)
+                          for row in range(len(rest))], -2)
+
+
+def vector_of(places):
+    return from_array(places, int64)
+
+
 rule("linalg_det", det, inputs=("A",), accepts="float complex", promote="same", method=False,
      helper=True, node="LinalgDetBackward0", saves={"A": ("A", "result")},
-     vjp=lambda ct, ins, y: [(ct * y.conj()).unsqueeze(-1).unsqueeze(-1)
-                             * FUNCTIONS["linalg_inv"](ins[0]).mH])
+     vjp=lambda ct, ins, y: [ct.unsqueeze(-1).unsqueeze(-1) * adjugate(ins[0], y).mH],
+     jvp=lambda t, ins, y: (adjugate(ins[0], y) @ t[0]).diagonal(0, -2, -1).sum(-1))
 for _name, _target in (("det", "linalg_det"), ("inverse", "linalg_inv")):
     composite(_name, FUNCTIONS[_target], helper=True)
 
@@ -168,7 +190,7 @@ def matrix_power(input, n):
     """input multiplied n times; n < 0: its inverse."""
     _square("linalg.matrix_power", input)
     if n == 0:
-        return eye(input._size[-1], dtype=input.dtype).expand(input._size).clone()
+        return input.clone().copy_(eye(input._size[-1], dtype=input.dtype))
     base = FUNCTIONS["linalg_inv"](input) if n < 0 else input
     out, n = None, abs(n)
     while n:

@@ -165,8 +165,13 @@ def glu_vjp(ct, ins, y, dim):
     return [OPERATIONS["cat"].function([ct * gate, ct * first * gate * (1 - gate)], dim)]
 
 
+def glu_jvp(t, ins, y, dim):
+    gate, (of_first, of_second) = ins[0].chunk(2, dim)[1].sigmoid(), t[0].chunk(2, dim)
+    return of_first * gate + of_second * (y * (1 - gate))
+
+
 rule("glu", glu, inputs=("self",), helper=True, method=False, function=False, saves=SELF,
-     accepts="float", vjp=glu_vjp)
+     accepts="float", vjp=glu_vjp, jvp=glu_jvp)
 
 # --- a slope that is learned, or drawn ---
 
@@ -175,7 +180,8 @@ rule("_prelu_kernel", lambda self, weight: np.where(self > 0, self, weight * sel
      node="PreluKernelBackward0", accepts="float",
      vjp=lambda ct, ins, y: [where(ins[0] > 0, ct, ct * ins[1]),
                              where(ins[0] > 0, 0, ct * ins[0])],
-     jvp=lambda t, ins, y: where(ins[0] > 0, t[0], ins[1] * t[0] + t[1] * ins[0]))
+     # at 0 torch's two modes go different ways
+     jvp=lambda t, ins, y: where(ins[0] >= 0, t[0], ins[1] * t[0] + t[1] * ins[0]))
 
 
 def prelu(input, weight):
@@ -203,8 +209,8 @@ composite("prelu", prelu, helper=True)
 rule("_rrelu", lambda self, slope: np.where(self > 0, self, self * slope.astype(self.dtype)),
      inputs=("self",), layout="elementwise", inplace=True, method=False, accepts="float",
      saves=SELF, node="RreluWithNoiseBackward0",
-     vjp=lambda ct, ins, y, slope: [where(ins[0] > 0, ct, ct * constant(
-         slope))])
+     vjp=lambda ct, ins, y, slope: [where(ins[0] > 0, ct, ct * constant(slope))],
+     jvp=lambda t, ins, y, slope: where(ins[0] > 0, t[0], t[0] * constant(slope)))
 
 
 def _slopes(input, lower, upper, training, generator):

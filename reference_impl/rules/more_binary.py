@@ -34,7 +34,7 @@ def copysign_vjp(ct, ins, y):
 
 helper("copysign", np.copysign, promote="float", accepts="float", numbers="other",
        saves={"self": ("self", "result")}, vjp=copysign_vjp,
-       jvp=lambda t, ins, y: where(ins[0] == 0, 0, t[0] * (y / ins[0])))
+       jvp=lambda t, ins, y: t[0] * where(ins[0] == 0, 0, y / ins[0]))
 
 
 def nextafter(self, other):
@@ -52,9 +52,9 @@ def nextafter(self, other):
     return np.where(np.isnan(self) | np.isnan(other), self + other, out).astype(self.dtype)
 
 
-helper("nextafter", nextafter, accepts="float", numbers=False, saves={"self": ("self", "other")},
-       vjp=lambda ct, ins, y: [where(ins[0] != ins[1], ct, 0), zeros_like(ct)],
-       jvp=lambda t, ins, y: where(ins[0] != ins[1], t[0], 0))
+helper("nextafter", nextafter, accepts="float", numbers=False, saves=BOTH,
+       vjp=lambda ct, ins, y: [where(ins[0] == ins[1], 0, ct), zeros_like(ct)],
+       jvp=lambda t, ins, y: t[0] * (ins[0] != ins[1]))
 
 
 def heaviside(self, values):
@@ -194,7 +194,9 @@ helper("special_xlog1py", times_log(np.log1p), promote="float", accepts="float",
        numbers="one",
        inplace=False, method=False,
        vjp=lambda ct, ins, y: [ct * where((ins[0] == 0) & (ins[1] <= -1), 0, ins[1].log1p()),
-                               ct * ins[0] / (ins[1] + 1)])
+                               ct * ins[0] / (ins[1] + 1)],
+       jvp=lambda t, ins, y: t[0] * where((ins[0] == 0) & (ins[1] <= -1), 0, ins[1].log1p())
+       + t[1] * ins[0] / (ins[1] + 1))
 
 
 def zeta(self, other):
@@ -299,9 +301,7 @@ def complex_of(real, imag):
 
 def _complex(real, imag):
     real, imag = np.broadcast_arrays(real, imag)
-    out = np.empty(real.shape, dt.BY_NUMPY[real.dtype].to_complex().np)
-    out.real, out.imag = real, imag
-    return out
+    return np.stack([real, imag], -1).view(dt.BY_NUMPY[real.dtype].to_complex().np)[..., 0]
 
 
 rule("_complex", _complex, inputs=("real", "imag"), method=False, node="ComplexBackward0",

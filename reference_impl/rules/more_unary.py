@@ -17,7 +17,11 @@ from reference_impl.rules.elementwise import NUMBER, RESULT, SELF, unary, where
 PI = 4 * np.arctan(np.longdouble(1))
 
 
-def helper(name, forward, **facts):
+def helper(name, forward, *, slope=None, **facts):
+    """A rule that no table lists. slope(x, y) of a real function y of x gives vjp and jvp."""
+    if slope is not None:
+        facts |= {"vjp": lambda ct, ins, y: [ct * slope(ins[0], y)],
+                  "jvp": lambda t, ins, y: t[0] * slope(ins[0], y)}
     return unary(name, forward, helper=True, **facts)
 
 
@@ -53,14 +57,12 @@ helper("atanh", np.arctanh, promote="float", saves=SELF,
 # --- fractions, degrees ---
 
 helper("frac", lambda self: self - np.trunc(self), accepts="float",
-       vjp=lambda ct, ins, y: [ct], jvp="linear")
+       vjp=lambda ct, ins, y: [ct], jvp=lambda t, ins, y: t[0])
 helper("deg2rad", lambda self: self * np.asarray(PI / 180).astype(self.dtype), promote="float",
        accepts="float", vjp=lambda ct, ins, y: [ct * (PI / 180)], jvp="linear")
 helper("rad2deg", lambda self: self * np.asarray(180 / PI).astype(self.dtype), promote="float",
        accepts="float", vjp=lambda ct, ins, y: [ct * (180 / PI)], jvp="linear")
 helper("positive", lambda self: self, accepts=NUMBER, vjp=lambda ct, ins, y: [ct], jvp="linear")
-helper("conj_physical", np.conjugate, vjp=lambda ct, ins, y: [ct.conj()],
-       jvp=lambda t, ins, y: t[0].conj())
 
 
 def angle(self):
@@ -79,7 +81,15 @@ def angle_vjp(ct, ins, y):
     return [across * (z * 1j)]
 
 
-unary("angle", angle, promote="float", helper=True, saves=SELF, vjp=angle_vjp)
+def angle_jvp(t, ins, y):
+    z = ins[0]
+    if not z.is_complex():
+        return zeros_like(y)
+    size = (z * z.conj()).real
+    return where(size == 0, 0, (z.conj() * t[0]).imag / size)
+
+
+unary("angle", angle, promote="float", helper=True, saves=SELF, vjp=angle_vjp, jvp=angle_jvp)
 
 
 def sinc(self):
@@ -137,7 +147,7 @@ helper("logit", logit, promote="float", accepts="float", saves=SELF,
 # --- gamma and its derivatives ---
 
 helper("lgamma", single(scipy.special.gammaln), promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * ins[0].digamma()])
+       slope=lambda x, y: x.digamma())
 
 
 def _digamma(x):
@@ -148,7 +158,7 @@ def _digamma(x):
 
 
 helper("digamma", single(_digamma), promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * ins[0].polygamma(1)])
+       slope=lambda x, y: x.polygamma(1))
 
 
 def polygamma(self, n):
@@ -160,7 +170,8 @@ def polygamma(self, n):
 
 helper("_polygamma", polygamma, promote="float", accepts="float", saves=SELF,
        node="PolygammaBackward0",
-       vjp=lambda ct, ins, y, n: [ct * OPERATIONS["_polygamma"].function(ins[0], n + 1)])
+       vjp=lambda ct, ins, y, n: [ct * OPERATIONS["_polygamma"].function(ins[0], n + 1)],
+       jvp=lambda t, ins, y, n: t[0] * OPERATIONS["_polygamma"].function(ins[0], n + 1))
 
 
 def polygamma_either_way(n, input=None, *rest):
@@ -193,9 +204,9 @@ def mvlgamma_(input, p):
 composite("mvlgamma", mvlgamma, helper=True)
 composite("mvlgamma_", mvlgamma_, function=False, helper=True)
 helper("erfinv", single(scipy.special.erfinv), promote="float", accepts="float", saves=RESULT,
-       vjp=lambda ct, ins, y: [ct * (y * y).exp() * np.sqrt(PI) / 2])
+       slope=lambda x, y: (y * y).exp() * (np.sqrt(PI) / 2))
 helper("i0", single(scipy.special.i0), promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * OPERATIONS["special_i1"].function(ins[0])])
+       slope=lambda x, y: OPERATIONS["special_i1"].function(x))
 
 
 
@@ -287,27 +298,26 @@ def entr(self):
 
 
 helper("special_entr", entr, promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * (-1 - ins[0].log())])
+       slope=lambda x, y: -1 - x.log())
 helper("special_i1", single(scipy.special.i1), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [ct * where(
-           ins[0] == 0, 0.5, ins[0].i0() - y / where(ins[0] == 0, 1, ins[0]))])
+       saves={"self": ("self", "result")},
+       slope=lambda x, y: where(x == 0, 0.5, x.i0() - y / where(x == 0, 1, x)))
 helper("special_i0e", single(scipy.special.i0e), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [
-           ct * (OPERATIONS["special_i1e"].function(ins[0]) - ins[0].sgn() * y)])
+       saves={"self": ("self", "result")},
+       slope=lambda x, y: OPERATIONS["special_i1e"].function(x) - x.sgn() * y)
 helper("special_i1e", single(scipy.special.i1e), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [ct * where(
-           ins[0] == 0, 0.5, OPERATIONS["special_i0e"].function(ins[0])
-           - y * (ins[0].sgn() + 1 / where(ins[0] == 0, 1, ins[0])))])
+       saves={"self": ("self", "result")}, slope=lambda x, y: where(
+           x == 0, 0.5, OPERATIONS["special_i0e"].function(x)
+           - y * (x.sgn() + 1 / where(x == 0, 1, x))))
 helper("special_erfcx", single(scipy.special.erfcx), promote="float", accepts="float",
        saves={"self": ("self", "result")},
-       vjp=lambda ct, ins, y: [(2 * ins[0] * y - 2 / float(np.sqrt(PI))) * ct])
+       slope=lambda x, y: 2 * x * y - 2 / float(np.sqrt(PI)))
 helper("special_ndtri", single(scipy.special.ndtri), promote="float", accepts="float",
-       saves=RESULT, vjp=lambda ct, ins, y: [
-           ct * (y * y / 2).exp() * float(np.sqrt(2 * PI))])
+       saves=RESULT, slope=lambda x, y: (y * y / 2).exp() * float(np.sqrt(2 * PI)))
 helper("special_log_ndtr", single(scipy.special.log_ndtr), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [
-           ct / OPERATIONS["special_erfcx"].function(ins[0] * -float(np.sqrt(0.5)))
-           * float(np.sqrt(2 / PI))])
+       saves={"self": ("self", "result")},
+       slope=lambda x, y: float(np.sqrt(2 / PI)) / OPERATIONS["special_erfcx"].function(
+           x * -float(np.sqrt(0.5))))
 for _name, _function in {"bessel_j0": scipy.special.j0, "bessel_j1": scipy.special.j1,
                          "bessel_y0": scipy.special.y0, "bessel_y1": scipy.special.y1,
                          "modified_bessel_i0": scipy.special.i0,

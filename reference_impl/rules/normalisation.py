@@ -35,7 +35,8 @@ def widened(t):
 
 
 def standardised_vjp(ct, x, axes, eps):
-    """The cotangent of x whose elements were standardised over axes, and what they were."""
+    """The cotangent of x whose elements were standardised over axes, and what they were; the
+    tangent, too, for the Jacobian is symmetric."""
     away = x - x.mean(axes, True)
     scale = ((away * away).mean(axes, True) + eps).rsqrt()
     unit = away * scale
@@ -99,10 +100,29 @@ def batch_norm_vjp(ct, ins, y, training, momentum, eps):
             None if bias is None else g.sum(axes), None, None]
 
 
+def batch_norm_jvp(t, ins, y, training, momentum, eps):
+    x, weight, _, running_mean, running_var = ins
+    wide, moved, axes = widened(x), widened(t[0]), list(_batch_axes(x.ndim))
+    if training:
+        of_unit, unit = standardised_vjp(moved, wide, axes, eps)
+    else:
+        scale = (along_channels(widened(running_var), x.ndim) + eps).rsqrt()
+        of_unit = moved * scale
+        unit = (wide - along_channels(widened(running_mean), x.ndim)) * scale
+    return affine_jvp(t, of_unit, unit, weight, x.ndim).to(x.dtype), None, None
+
+
+def affine_jvp(t, of_unit, unit, weight, ndim):
+    """The tangent of unit * weight + bias, from those of unit and (t[1], t[2]) of the others."""
+    moved = of_unit if weight is None else (
+        of_unit * along_channels(widened(weight), ndim) + unit * along_channels(t[1], ndim))
+    return moved if t[2] is None else moved + along_channels(t[2], ndim)
+
+
 RUNNING = ("running_mean", "running_var")
 _batch = rule("_batch_norm_kernel", native_batch_norm, node="NativeBatchNormBackward0",
               inputs=("input", "weight?", "bias?", "running_mean?", "running_var?"),
-              vjp=batch_norm_vjp, saves=("input", "weight", *RUNNING), differentiable=(0,),
+              vjp=batch_norm_vjp, jvp=batch_norm_jvp, saves=("input", "weight", *RUNNING), differentiable=(0,),
               layout="input format", method=False)
 
 
@@ -225,8 +245,16 @@ def group_norm_vjp(ct, ins, y, N, C, HxW, group, eps):
             None if bias is None else g.sum(axes)]
 
 
+def group_norm_jvp(t, ins, y, N, C, HxW, group, eps):
+    x, weight, _ = ins
+    runs = (N, group, C // group * HxW)
+    of_unit, unit = standardised_vjp(widened(t[0]).reshape(runs), widened(x).reshape(runs), [2], eps)
+    moved = affine_jvp(t, of_unit.reshape(x._size), unit.reshape(x._size), weight, x.ndim)
+    return moved.to(x.dtype), None, None
+
+
 _group = rule("native_group_norm", native_group_norm, inputs=("input", "weight?", "bias?"),
-              vjp=group_norm_vjp, saves=("input", "weight"), differentiable=(0,),
+              vjp=group_norm_vjp, jvp=group_norm_jvp, saves=("input", "weight"), differentiable=(0,),
               layout="input format", method=False, helper=True)
 
 

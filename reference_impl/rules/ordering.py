@@ -22,7 +22,7 @@ from reference_impl.errors import (
 from reference_impl.geometry import wrap_dim
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import vector
-from reference_impl.rules.reductions import carry, kept
+from reference_impl.rules.reductions import carry, kept, picked
 from reference_impl.tensor import Tensor, make_tensor
 
 
@@ -99,6 +99,10 @@ def _one(values, at, dim, keepdim, ndim):
     return (values, at) if keepdim else (values.squeeze(dim), at.squeeze(dim))
 
 
+def one_picked(t, ins, y, dim, keepdim):
+    return picked(t[0], y[1], dim, keepdim), None
+
+
 def one_back(ct, ins, y, dim, keepdim):
     shape = ins[0].shape
     return [put_back(kept(ct[0], shape, dim, keepdim), kept(y[1], shape, dim, keepdim), shape,
@@ -119,8 +123,9 @@ def kthvalue(self, k, dim=-1, keepdim=False):
     return _one(np.take_along_axis(x, at, dim), at, dim, keepdim, self.ndim)
 
 
-selection("kthvalue", kthvalue, vjp=lambda ct, ins, y, k, dim, keepdim: one_back(
-    ct, ins, y, dim, keepdim))
+selection("kthvalue", kthvalue,
+          vjp=lambda ct, ins, y, k, dim, keepdim: one_back(ct, ins, y, dim, keepdim),
+          jvp=lambda t, ins, y, k, dim, keepdim: one_picked(t, ins, y, dim, keepdim))
 
 
 def _median(name, past_nan):
@@ -154,15 +159,22 @@ def _median(name, past_nan):
         return flat[place(carry(flat), 0)[0]]
 
     rule(name, whole, inputs=("self",), helper=True, saves={"self": ("self", "result")},
-         vjp=lambda ct, ins, y: [shared_evenly(ct, ins[0], y)])
-    selection(f"{name}.dim", along, node=f"{name.capitalize()}Backward1",
-              vjp=lambda ct, ins, y, dim, keepdim: one_back(ct, ins, y, dim, keepdim))
+         vjp=lambda ct, ins, y: [shared_evenly(ct, ins[0], y)],
+         jvp=lambda t, ins, y: mean_of_ties(t[0], ins[0], y))
+    selection(f"{name}.dim", along, node=f"{name.capitalize()}Backward1", vjp=one_back,
+              jvp=one_picked)
 
 
 def shared_evenly(ct, x, y):
     """ct among all elements that equal y (nan equals nan)."""
     hit = ((x == y) | (x.isnan() & y.isnan())).to(ct.dtype)
     return hit * (ct / hit.sum())
+
+
+def mean_of_ties(t, x, y):
+    """The mean of the tangents of all elements that equal y (of none, if it is nan, as in torch)."""
+    hit = (x == y).to(t.dtype)
+    return (hit * (t / hit.sum())).sum()
 
 
 _median("median", False)
@@ -180,7 +192,8 @@ def _extremum(name, ufunc):
 
     rule(name, whole, inputs=("self",), helper=True, node=f"{name.capitalize()}Backward1",
          saves={"self": ("self", "result")},
-         vjp=lambda ct, ins, y: [shared_evenly(ct, ins[0], y)])
+         vjp=lambda ct, ins, y: [shared_evenly(ct, ins[0], y)],
+         jvp=lambda t, ins, y: mean_of_ties(t[0], ins[0], y))
     composite(f"{name}.other", lambda input, other: FUNCTIONS[f"{name}imum"](input, other),
               helper=True)
 
@@ -206,7 +219,7 @@ def mode(self, dim=-1, keepdim=False):
     return _one(np.take_along_axis(x, at, dim), at, dim, keepdim, self.ndim)
 
 
-selection("mode", mode, vjp=lambda ct, ins, y, dim, keepdim: one_back(ct, ins, y, dim, keepdim))
+selection("mode", mode, vjp=one_back, jvp=one_picked)
 
 # --- distinct elements ---
 

@@ -13,7 +13,7 @@ from reference_impl.errors import Argument, NotImplementedFor, ShapeMismatch, sh
 from reference_impl.rule import composite, rule
 from reference_impl.rules.nn import only_floats
 from reference_impl.rules.reductions import carry
-from reference_impl.rules.windows import batch, fold, places, several, unfold, windows
+from reference_impl.rules.windows import batch, fold, places, several, windows
 
 NUMBERS = ("no", "one", "two", "three")
 AXES = ("T", "H", "W")

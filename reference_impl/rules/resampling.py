@@ -6,7 +6,6 @@ one dimension is (taps, outputs) of places and of weights. The adjoint spreads t
 16-bit floats are carried in float32; the bytes of a picture are too, and rounded at the end.
 """
 
-import math
 
 import numpy as np
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl import dtypes as dt
+from reference_impl.creation import zeros_like
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
     Argument,
@@ -47,8 +48,25 @@ def cumprod_vjp(ct, ins, y, dim, dtype):
     return [torch.stack(parts, dim)]
 
 
+def cumprod_jvp(t, ins, y, dim, dtype):
+    """y times the running sum of t / x; with zeros by the product rule, one factor after the other.
+
+    Not with t in the place of the first zero, as in torch: that has no second derivative there
+    (https://github.com/pytorch/pytorch/issues/196701).
+    """
+    x, t = ins[0].to(y.dtype), t[0].to(y.dtype)
+    if not x.ndim or not x.numel():
+        return t
+    if not (x == 0).any():
+        return y * (t / x).cumsum(dim)
+    parts = [t.select(dim, 0)]
+    for k in range(1, x.shape[dim]):
+        parts.append(parts[-1] * x.select(dim, k) + y.select(dim, k - 1) * t.select(dim, k))
+    return torch.stack(parts, dim)
+
+
 rule("cumprod", cumprod, inputs=("self",), promote="sum", helper=True, inplace=True,
-     vjp=cumprod_vjp, saves={"self": ("self", "result")})
+     vjp=cumprod_vjp, jvp=cumprod_jvp, saves={"self": ("self", "result")})
 
 
 def _running(name, better):
@@ -70,7 +88,8 @@ def _running(name, better):
         return (np.take_along_axis(x, at, dim).reshape(self.shape), at.reshape(self.shape))
     rule(name, forward, inputs=("self",), helper=True, differentiable=(0,),
          saves={"self": ("result.1",)},
-         vjp=lambda ct, ins, y, dim: [put_back(ct[0], y[1], ins[0].shape, dim)])
+         vjp=lambda ct, ins, y, dim: [put_back(ct[0], y[1], ins[0].shape, dim)],
+         jvp=lambda t, ins, y, dim: (t[0].gather(dim, y[1]), None))
 
 
 _running("cummax", np.greater_equal)
@@ -86,7 +105,8 @@ def logcumsumexp(self, dim):
 
 rule("logcumsumexp", logcumsumexp, inputs=("self",), accepts="float", promote="float",
      numbers=False, helper=True, saves={"self": ("self", "result")},
-     vjp=lambda ct, ins, y, dim: [logcumsumexp_vjp(ct, ins[0], y, dim)])
+     vjp=lambda ct, ins, y, dim: [logcumsumexp_vjp(ct, ins[0], y, dim)],
+     jvp=lambda t, ins, y, dim: logcumsumexp_jvp(t[0], ins[0], y, dim))
 
 
 def logcumsumexp_vjp(ct, x, y, dim):
@@ -97,6 +117,13 @@ def logcumsumexp_vjp(ct, x, y, dim):
         logs = FUNCTIONS["logcumsumexp"](flip(part.log() - y, dim), dim)
         return (flip(logs, dim) + x).exp()
     return half(ct.clamp(min=0)) - half((-ct).clamp(min=0))
+
+
+def logcumsumexp_jvp(t, x, y, dim):
+    """The running sum of t exp(x), over exp(y), without leaving the logarithms."""
+    def half(part):
+        return (FUNCTIONS["logcumsumexp"](x + part.log(), dim) - y).exp()
+    return half(t.clamp(min=0)) - half((-t).clamp(min=0))
 
 
 def diff(input, n=1, dim=-1, prepend=None, append=None):
@@ -216,14 +243,15 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
                                  "have an identity")
         pick = torch.amax if ord > 0 else torch.amin
         return pick(x.abs(), () if dim is None else dim, keepdim)
-    if ord == 0:
-        return (x != 0).to(x.dtype.to_real()).sum(dim, keepdim)
     return OPERATIONS["_vector_norm"].function(x, ord, dim, keepdim)
 
 
 def _vector_norm(self, ord, dim, keepdim):
     size = carry(np.abs(self))
     axes = all_dims(dim, self.ndim)
+    if ord == 0:
+        counted = np.count_nonzero(size, axis=axes, keepdims=keepdim)
+        return np.asarray(counted, np.abs(np.zeros((), self.dtype)).dtype)
     # squares overflow where the norm does not, so scale as math.hypot does
     top = size.max(axis=axes, keepdims=True, initial=0)
     scale = np.where((top == 0) | ~np.isfinite(top), 1, top).astype(size.dtype) if ord > 0 else (
@@ -235,23 +263,43 @@ def _vector_norm(self, ord, dim, keepdim):
     return out.astype(real)
 
 
-def vector_norm_vjp(ct, ins, y, ord, dim, keepdim):
-    x = ins[0]
-    ct, y = (kept(t, x.shape, dim, keepdim) for t in (ct, y))
+def norm_slope(x, ord):
+    """What stands beside y ** (1 - ord) in the derivative of the norm y; 0 for a count."""
+    if ord == 0:
+        return zeros_like(x)
     if ord == 1:
-        return [ct * x.sgn()]
+        return x.sgn()
     if ord == 2:
-        return [(x * (ct / y)).masked_fill(y == 0, 0)]
+        return x
     size = x.abs()
     if ord < 1:
-        slope = (x.sgn() * size.pow(ord - 1)).masked_fill(x == 0, 0)
-        return [slope * (ct * y.pow(1 - ord))]
-    if ord < 2:
-        return [x.sgn() * size.pow(ord - 1) * (ct / y.pow(ord - 1)).masked_fill(y == 0, 0)]
-    return [x * size.pow(ord - 2) * (ct / y.pow(ord - 1)).masked_fill(y == 0, 0)]
+        return (x.sgn() * size.pow(ord - 1)).masked_fill(x == 0, 0)
+    return x.sgn() * size.pow(ord - 1) if ord < 2 else x * size.pow(ord - 2)
 
 
-rule("_vector_norm", _vector_norm, inputs=("self",), vjp=vector_norm_vjp, method=False,
+def over_norm(t, y, ord):
+    """t * y ** (1 - ord), 0 where the norm y is 0 and the power infinite."""
+    if ord in (0, 1):
+        return t
+    return t * y.pow(1 - ord) if ord < 1 else (t / (y if ord == 2 else y.pow(ord - 1))).masked_fill(
+        y == 0, 0)
+
+
+def vector_norm_vjp(ct, ins, y, ord, dim, keepdim):
+    x = ins[0]
+    if ord == 0:
+        return [None]
+    ct, y = (kept(t, x.shape, dim, keepdim) for t in (ct, y))
+    return [norm_slope(x, ord) * over_norm(ct, y, ord)]
+
+
+def vector_norm_jvp(t, ins, y, ord, dim, keepdim):
+    along = (norm_slope(ins[0], ord) * t[0].conj()).real.sum(all_dims(dim, ins[0].ndim), keepdim)
+    return over_norm(along, y, ord)
+
+
+rule("_vector_norm", _vector_norm, inputs=("self",), vjp=vector_norm_vjp, jvp=vector_norm_jvp,
+     method=False,
      function=False, node="LinalgVectorNormBackward0", saves={"self": ("self", "result")})
 
 

@@ -15,10 +15,11 @@ from reference_impl.errors import (
     DtypeUnsupported,
     IndexOutOfRange,
     IndexShapeMismatch,
-    NotDifferentiable,
     ShapeMismatch,
 )
 from reference_impl.geometry import wrap_dim
+from reference_impl.grad_mode import state
+from reference_impl.places import from_array
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import (
     add_at,
@@ -27,6 +28,7 @@ from reference_impl.rules.indexing_ops import (
     scatter_places,
     vector,
 )
+from reference_impl.rules.reductions import products_of_others
 from reference_impl.scalars import number_as
 from reference_impl.tensor import Tensor
 
@@ -35,16 +37,17 @@ def helper(name, forward, inputs, **facts):
     rule(name, forward, inputs=inputs, inplace=True, helper=True, **facts)
 
 
-def positions(name, index, size):
-    """A vector of positions counted from the front. Raises IndexOutOfRange."""
+def positions(name, index, size, dim, lowest):
+    """A vector of positions along dim, from `lowest` on. Raises IndexOutOfRange."""
     if index.ndim > 1:
         raise IndexShapeMismatch(f"{name}: Index is supposed to be a vector")
     if index.dtype not in (np.int64, np.int32):
         raise IndexOutOfRange(f"{name}: Expected dtype int64 for index.")
     index = vector(index)
-    bad = index[(index < -size) | (index >= size)]
+    bad = index[(index < lowest) | (index >= size)]
     if bad.size:
-        raise IndexOutOfRange(f"index {bad[0]} is out of bounds for dimension with size {size}")
+        raise IndexOutOfRange(f"{name}: index {bad[0]} is out of bounds for dimension {dim} with size "
+                              f"{size}")
     return index
 
 
@@ -56,8 +59,9 @@ def index_fill(self, dim, index, value):
                                "supported")
     out = self.copy()
     whole = vector(out)
-    np.moveaxis(whole, dim, 0)[positions("index_fill_()", index, whole.shape[dim])] = number_as(
-        value, self.dtype)
+    size = whole.shape[dim]
+    places = positions("index_fill_()", index, size, dim, -size)
+    np.moveaxis(whole, dim, 0)[places] = number_as(value, self.dtype)
     return out
 
 
@@ -108,7 +112,7 @@ def index_copy(self, dim, index, source):
         raise ShapeMismatch("index_copy_(): Source/destination tensor must have same slice shapes. "
                             f"Destination slice shape: {rest[0]} at dimension {dim} and source "
                             f"slice shape: {rest[1]} at dimension 0.")
-    places = positions("index_copy_()", index, whole.shape[dim])
+    places = positions("index_copy_()", index, whole.shape[dim], dim, 0)
     np.moveaxis(whole, dim, 0)[places] = np.moveaxis(values, dim, 0)
     return out
 
@@ -165,8 +169,61 @@ def scatter_reduce(self, dim, index, src, reduce, *, include_self=True):
     return out
 
 
-def reduce_vjp(ct, ins, y, gather, scatter_add, reduce, include_self, clear):
-    """Cotangents of self and src. gather(t), scatter_add(t, src): by the index; clear(t): 0 there."""
+def scattered_to(x, dim, index):
+    """Flat position in x of every element that an index of scatter names."""
+    grid = np.indices(index.shape)
+    if index.ndim:
+        grid[dim] = index._array
+    return flat_places(grid, x)
+
+
+def slices_to(x, dim, index, source):
+    """Flat position in x of every element of slices that index_reduce writes."""
+    grid = np.indices(source.shape)
+    if source.ndim:
+        grid[dim] = vector(index._array)[grid[dim]]
+    return flat_places(grid, x)
+
+
+def flat_places(grid, x):
+    return np.ravel_multi_index(tuple(grid), x._size).reshape(-1) if x.ndim else np.zeros(
+        grid[0].size if len(grid) else 1, int)
+
+
+def other_factors(x, src, places, include_self):
+    """For every element of x, and of src, the product of all that it is multiplied with."""
+    size = x.numel()
+    factors = torch.cat([x.reshape(-1), src.reshape(-1), torch.ones(1, dtype=x.dtype)])
+    groups = [[p] if include_self else [] for p in range(size)]
+    for k, p in enumerate(places):
+        groups[p].append(size + k)
+    width = max(map(len, groups), default=0)
+    table = np.full((size, width), factors.numel() - 1)      # the one fills up
+    where = np.zeros(size + len(places), int)
+    for row, group in enumerate(groups):
+        table[row, :len(group)] = group
+        where[group] = row * width + np.arange(len(group))
+    factors = factors.index_select(0, from_array(table.reshape(-1), dt.int64))
+    rest = products_of_others(factors.reshape(table.shape), 1).reshape(-1)
+    rest = rest.index_select(0, from_array(where, dt.int64))
+    return rest[:size].reshape(x.shape), rest[size:].reshape(src.shape)
+
+
+def twice_refused(t, name, src, places):
+    """`t`, which may be differentiated again unless two zeros of src are factors of one product."""
+    zeros_at = np.bincount(places, src._array.reshape(-1) == 0)
+    if state.enabled and (zeros_at > 1).any():
+        from reference_impl.nodes import DelayedError
+        return DelayedError(f"{name}(): Double backward is unsupported for src when >1 zeros in src "
+                            "are scattered to the same position in self", 1)(t)
+    return t
+
+
+def reduce_vjp(name, ct, ins, y, gather, scatter_add, reduce, include_self, clear, places):
+    """Cotangents of self and src. gather(t), scatter_add(t, src): by the index; clear(t): 0 there.
+
+    places(): flat position of every element of src.
+    """
     x, src = ins[0], ins[2]
     to_self = ct if include_self else clear(ct)
     if reduce == "sum":
@@ -177,7 +234,10 @@ def reduce_vjp(ct, ins, y, gather, scatter_add, reduce, include_self, clear):
         count = count.masked_fill(count == 0, 1)
         return [to_self / count, None, gather(ct / count)]
     if reduce == "prod":
-        raise NotDifferentiable("the derivative of a scatter with reduce='prod' is not available")
+        at = places()
+        of_self, of_src = other_factors(x, src, at, include_self)
+        return [ct * of_self.conj() if include_self else to_self, None,
+                twice_refused(gather(ct) * of_src.conj(), name, src, at)]
     mine, theirs = (x == y), (src == gather(y))
     count = scatter_add(mine.to(ct.dtype) if include_self else clear(mine.to(ct.dtype)),
                         theirs.to(ct.dtype))
@@ -187,12 +247,33 @@ def reduce_vjp(ct, ins, y, gather, scatter_add, reduce, include_self, clear):
             gather(share).masked_fill(theirs.logical_not(), 0)]
 
 
+def scatter_reduce_jvp(t, ins, y, dim, reduce, include_self):
+    """Sums are linear; of several extrema the mean of the tangents; products by the product rule.
+
+    torch gives no tangent at all for products: https://github.com/pytorch/pytorch/issues/196702.
+    """
+    index = ins[1]
+    if reduce in ("sum", "mean"):
+        return t[0].scatter_reduce(dim, index, t[2], reduce, include_self=include_self)
+    if reduce == "prod":
+        of_self, of_src = other_factors(ins[0], ins[2], scattered_to(ins[0], dim, index),
+                                        include_self)
+        moved = t[0] * of_self if include_self else t[0].scatter(dim, index, 0)
+        return moved.scatter_add(dim, index, t[2] * of_src)
+
+    def added(mine, theirs):
+        return mine.scatter_reduce(dim, index, theirs, "sum", include_self=include_self)
+    mine, theirs = ins[0] == y, ins[2] == y.gather(dim, index)
+    total = added(t[0].masked_fill(mine.logical_not(), 0), t[2].masked_fill(theirs.logical_not(), 0))
+    return total / added(mine.to(total.dtype), theirs.to(total.dtype))
+
+
 helper("scatter_reduce", scatter_reduce, ("self", "index", "src"),
-       saves=("self", "index", "src", "result"),
+       saves=("self", "index", "src", "result"), jvp=scatter_reduce_jvp,
        vjp=lambda ct, ins, y, dim, reduce, include_self: reduce_vjp(
-           ct, ins, y, lambda t: t.gather(dim, ins[1]),
+           "scatter_reduce", ct, ins, y, lambda t: t.gather(dim, ins[1]),
            lambda t, src: t.scatter_add(dim, ins[1], src), reduce, include_self,
-           lambda t: t.scatter(dim, ins[1], 0)))
+           lambda t: t.scatter(dim, ins[1], 0), lambda: scattered_to(ins[0], dim, ins[1])))
 
 
 def index_reduce(self, dim, index, source, reduce, *, include_self=True):
@@ -217,9 +298,10 @@ def index_reduce(self, dim, index, source, reduce, *, include_self=True):
 helper("index_reduce", index_reduce, ("self", "index", "source"),
        saves=("self", "index", "source", "result"),
        vjp=lambda ct, ins, y, dim, reduce, include_self: reduce_vjp(
-           ct, ins, y, lambda t: t.index_select(dim, ins[1]),
+           "index_reduce", ct, ins, y, lambda t: t.index_select(dim, ins[1]),
            lambda t, src: t.index_add(dim, ins[1], src), reduce, include_self,
-           lambda t: t.index_fill(dim, ins[1], 0)))
+           lambda t: t.index_fill(dim, ins[1], 0),
+           lambda: slices_to(ins[0], dim, ins[1], ins[2])))
 
 OLD = {"add": "sum", "multiply": "prod"}
 

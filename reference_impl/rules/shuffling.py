@@ -67,6 +67,12 @@ _shuffle = rule("pixel_shuffle", pixel_shuffle, **FACTS, vjp=lambda ct, ins, y, 
     _unshuffle(ct, upscale_factor)])
 _unshuffle = rule("pixel_unshuffle", pixel_unshuffle, **FACTS,
                   vjp=lambda ct, ins, y, downscale_factor: [_shuffle(ct, downscale_factor)])
-for _name in ("channel_shuffle", "native_channel_shuffle"):
-    _channels = rule(_name, channel_shuffle, **FACTS, vjp=lambda ct, ins, y, groups: [
-        _channels(ct, ct.shape[1] // groups if ct.shape[1] else groups)])
+
+
+def channel_shuffle_vjp(ct, ins, y, groups):
+    """Dealt out to C / groups groups, the channels are back."""
+    return [_channels(ct, ct.shape[1] // groups if ct.shape[1] else groups)]
+
+
+_channels = rule("channel_shuffle", channel_shuffle, **FACTS, vjp=channel_shuffle_vjp)
+rule("native_channel_shuffle", channel_shuffle, **FACTS, vjp=channel_shuffle_vjp)

@@ -1,5 +1,5 @@
 """torch.utils, as far as it goes."""
 
-from reference_impl.utils import dlpack
+from reference_impl.utils import checkpoint, dlpack
 
-__all__ = ["dlpack"]
+__all__ = ["checkpoint", "dlpack"]

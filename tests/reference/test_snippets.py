@@ -1,7 +1,7 @@
 """Short pieces of torch code, run with `torch` meaning torch and with it meaning the reference.
 
 The files in snippets/ hold them, divided by lines of three dashes; what the last line gives, or the
-exception, is compared: values, dtypes, shapes, strides, requires_grad, the name of grad_fn, and for
+exception, is compared: values, dtypes, shapes, strides, requires_grad, the name of grad_fn, bits, and for
 exceptions the built-in type and the words of the message that decide.
 
 X, D: float32, float64 tensors of normal numbers; I: integers of [-5, 5]; G: X that requires grad.
@@ -47,15 +47,17 @@ def seen(x):
     if isinstance(x, (torch.Tensor, reference_impl.Tensor)):
         values = None
         if x.device.type == "cpu":
-            y = x.detach().resolve_conj()
+            y = x.detach().resolve_conj().resolve_neg()
             narrow = str(x.dtype) in ("torch.bfloat16",) or "float8" in str(x.dtype)
             values = np.array((y.float() if narrow else y).numpy())
         name = type(x.grad_fn).__name__ if x.requires_grad and x.grad_fn is not None else None
         return {"dtype": str(x.dtype), "shape": tuple(x.shape), "values": values, "grad_fn": name,
                 "stride": tuple(x.stride()) if x.numel() else None, "device": x.device.type,
-                "requires_grad": x.requires_grad}
+                "requires_grad": x.requires_grad, "bits": (x.is_conj(), x.is_neg())}
     if isinstance(x, (tuple, list)):
         return [seen(i) for i in x]
+    if isinstance(x, dict):
+        return {key: seen(value) for key, value in x.items()}
     if isinstance(x, (torch.dtype, reference_impl.dtype)):
         return str(x)
     return x
@@ -67,9 +69,9 @@ def run(library, code):
     last = ast.Expression(body.pop().value) if isinstance(body[-1], ast.Expr) else None
     env = environment(library)
     try:
-        exec(compile(ast.Module(body, []), "code", "exec"), env)
+        exec(compile(ast.Module(body, []), "code", "exec"), env)  # noqa: S102 - our own snippets
         return None if last is None else seen(eval(compile(last, "last line", "eval"), env))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - which one it is, is what is compared
         kind = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
         return kind, str(error).split("\n")[0]
 
