@@ -72,7 +72,6 @@ globals().update(FUNCTIONS)
 globals().update(signal.windows.OLDER)
 globals().update(legacy.TYPES)               # FloatTensor, LongTensor, ...
 globals().update(storages.TYPED)             # FloatStorage, LongStorage, ...
-Storage = storages.TYPED["FloatStorage"]
 
 inf, nan, pi, e = queries.inf, queries.nan, queries.pi, queries.e
 __version__ = "2.13.0"       # the PyTorch whose semantics this follows
@@ -80,5 +79,5 @@ __version__ = "2.13.0"       # the PyTorch whose semantics this follows
 
 def __getattr__(name):
     if name == "Storage":        # the storage type of the default dtype, which can change
-        return legacy.default_storage()
+        return storages.TYPED[f"{get_default_dtype().scalar_name}Storage"]
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

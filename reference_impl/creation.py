@@ -201,7 +201,10 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
         fill_value = fill_value.item()
     if isinstance(size, int):
         raise ArgumentType("full(): argument 'size' (position 1) must be tuple of ints, not int")
-    dtype = requested(dtype, out, layout, device) or number_dtype(fill_value)
+    dtype = requested(dtype, out, layout, device)
+    if dtype is None and isinstance(fill_value, complex):      # complex64 for halves, too
+        dtype = dt.complex128 if dt.get_default_dtype() is dt.float64 else dt.complex64
+    dtype = dtype or number_dtype(fill_value)
     return filled(sizes_of((size,), "full"), number_as(fill_value, dtype.np), dtype, out,
                   requires_grad, device)
 

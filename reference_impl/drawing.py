@@ -58,8 +58,8 @@ def uniform_array(stream, size, dtype, low=0.0, high=1.0):
     """Numbers of [low, high) that the dtype can hold."""
     if dtype.is_complex:
         real = dtype.to_real()
-        return (uniform_array(stream, size, real, low, high)
-                + 1j * uniform_array(stream, size, real, low, high).astype(dtype.np))
+        parts = [uniform_array(stream, size, real, low, high).astype(np.float64) for _ in range(2)]
+        return (parts[0] + 1j * parts[1]).astype(dtype.np)
     bits = min(dt.finfo_digits(dtype), 53)
     unit = stream.integers(0, 2 ** bits, size).astype(np.float64) / 2 ** bits
     return (low + unit * (high - low)).astype(dtype.np)

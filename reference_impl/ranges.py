@@ -146,6 +146,8 @@ def _ends(name, start, end, steps, out, dtype, layout, device):
                                 f"safely cast to passed dtype {asked.scalar_name}")
     dtype = asked or default
     check_kind(name, dtype, (dt.INT, dt.FLOAT, dt.COMPLEX, dt.EXACT))
+    if dtype is dt.complex32:
+        check_kind(name, dtype, ())
     if steps < 0:
         raise Argument("number of steps must be non-negative")
     return start, end, dtype

@@ -385,19 +385,6 @@ composite("nonzero", nonzero, helper=True)
 composite("argwhere", lambda input: nonzero(input), helper=True)
 
 
-def nonzero_static(input, *, size, fill_value=-1):
-    """The first `size` rows of nonzero, filled up with fill_value."""
-    if size < 0:
-        raise Argument("nonzero_static: 'size' must be an non-negative integer")
-    found = nonzero(input)[:size]
-    more = OPERATIONS["from_array"].function(
-        np.full((size - found._size[0], input.ndim), fill_value), dt.int64)
-    return torch.cat([found, more])
-
-
-composite("nonzero_static", nonzero_static, helper=True)
-
-
 def is_same(a, b):
     return isinstance(a, Tensor) and isinstance(b, Tensor) and a._size == b._size
 
