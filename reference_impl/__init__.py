@@ -58,7 +58,7 @@ from reference_impl.drawing import (
     bernoulli, multinomial, normal, poisson, rand, rand_like, randint, randint_like, randn,
     randn_like, randperm,
 )
-from reference_impl import arranging
+from reference_impl import arranging, random_fills
 from reference_impl import internals as _C
 from reference_impl.namespaces import ops
 from reference_impl import (
