@@ -115,7 +115,8 @@ def bind(rule, args, kwargs, strict):
                                f'"{_public(rule.names[i])}"')
         elif kind == "argument":
             wanted = rule.parameters[i].type
-            if wanted is not None and not isinstance(value, wanted):
+            if wanted is not None and (not isinstance(value, wanted)
+                                       or wanted is int and isinstance(value, bool)):
                 if wanted is DTYPE:
                     values[i] = dt.check_dtype(value)
                     continue
@@ -172,7 +173,8 @@ def _wrong(rule, i, value):
         k = next(k for k, v in enumerate(value) if not isinstance(v, Tensor))
         return ArgumentType(f"expected Tensor as element {k} in argument {i}, but got "
                             f"{type(value[k]).__name__}")
-    want = {"tensors": "tuple of Tensors", "argument": "Number"}.get(kind, "Tensor")
+    want = {"tensors": "tuple of Tensors", "argument": getattr(
+        rule.parameters[i].type, "__name__", "Number")}.get(kind, "Tensor")
     return ArgumentType(f"{rule.public_name}(): argument '{_public(rule.names[i])}' (position "
                         f"{i + 1}) must be {want}, not {type(value).__name__}")
 

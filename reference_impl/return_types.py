@@ -7,6 +7,7 @@ FIELDS = {
     **dict.fromkeys(("max", "min", "sort", "topk", "kthvalue", "median", "nanmedian", "mode",
                      "cummax", "cummin"), ("values", "indices")),
     "aminmax": ("min", "max"),
+    **dict.fromkeys(("histogram", "histogramdd"), ("hist", "bin_edges")),
 }
 
 
@@ -22,7 +23,7 @@ def named(name):
         return f"torch.return_types.{name}(\n{parts})"
     members = {f: property(itemgetter(i)) for i, f in enumerate(fields)}
     members |= {"__slots__": (), "__repr__": text, "__module__": "torch.return_types",
-                "n_fields": len(fields), "n_sequence_fields": len(fields), "n_unnamed_fields": 0,
+                "fields": fields, "n_fields": len(fields), "n_sequence_fields": len(fields), "n_unnamed_fields": 0,
                 "__reduce__": lambda self: (type(self), (tuple(self),))}
     return type(name, (tuple,), members)
 

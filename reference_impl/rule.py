@@ -75,7 +75,8 @@ CATEGORIES = ("bool", "int", "float", "complex")
 BROADCASTING = ("result", "float", "bool_out")
 NO_DEFAULT = inspect.Parameter.empty
 DTYPE = (dt.dtype, type(None))                 # what an argument called dtype may be
-NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self"}
+NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self", "x1": "self",
+               "x2": "other"}
 
 
 @dataclass(eq=False)

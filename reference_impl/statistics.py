@@ -48,17 +48,6 @@ for _name in ("var", "std"):
     setattr(Tensor, _name, FUNCTIONS[_name])
 
 
-def _mean_cast(input, dim=None, keepdim=False, *, dtype=None, **named):
-    """mean, of the input cast to dtype= first where that is given."""
-    x = input if dtype is None else input.to(dtype)
-    return OPERATIONS["mean"].function(x, dim, keepdim, **named) if not named else (
-        OPERATIONS["mean"].call((x,), {"keepdim": keepdim, **named}))
-
-
-_mean_cast.__name__ = "mean"
-FUNCTIONS["mean"] = Tensor.mean = _mean_cast
-
-
 def cov(input, *, correction=1, fweights=None, aweights=None):
     """Covariances of the rows of a matrix, whose columns are observations."""
     from reference_impl.errors import Argument

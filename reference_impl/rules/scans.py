@@ -16,6 +16,7 @@ from reference_impl.errors import (
     DtypeUnsupported,
     EmptyReduction,
     EmptyReductionIndex,
+    NotImplementedFor,
 )
 from reference_impl.geometry import wrap_dim
 from reference_impl.return_types import named
@@ -96,33 +97,68 @@ _running("cummax", np.greater_equal)
 _running("cummin", np.less_equal)
 
 
+def log_add_exp(a, b):
+    """log(exp(a) + exp(b)) of complex arrays, without overflow and with torch's infinities."""
+    swap = a.real >= b.real
+    low, high = np.where(swap, b, a), np.where(swap, a, b)
+    away = low - high
+    step = np.where(np.isneginf(away.real), 0, np.exp(away))      # exp(-inf + inf j) is 0 here
+    got = np.log1p(step) + high
+    both = np.isinf(high.real) & (low.real == high.real)
+    # of +inf only the directions count, of -inf nothing: its angle cannot be told
+    got = np.where(both & (high.real > 0), np.log(_far(low) + _far(high)), got)
+    got = np.where(both & (high.real < 0), low, got)
+    return np.where(np.isnan(a) | np.isnan(b), complex(np.nan, np.nan), got).astype(a.dtype)
+
+
+def _far(x):
+    """exp of numbers whose real part is +inf; 0 stays 0 in each part."""
+    parts = [np.where(part == 0, 0, np.inf * part) for part in (np.cos(x.imag), np.sin(x.imag))]
+    out = np.empty(x.shape, x.dtype)
+    out.real, out.imag = parts
+    return out
+
+
 def logcumsumexp(self, dim):
     dim = wrap_dim(dim, self.ndim)
+    if self.dtype.kind in "biu":
+        raise NotImplementedFor('"logcumsumexp_out_cpu" not implemented for '
+                                f"'{dt.BY_NUMPY[self.dtype].scalar_name}'")
     if not self.ndim:
         return self.copy()
-    return np.logaddexp.accumulate(carry(self), axis=dim).astype(self.dtype)
+    if self.dtype.kind != "c":
+        return np.logaddexp.accumulate(carry(self), axis=dim).astype(self.dtype)
+    out = np.moveaxis(self.copy(), dim, 0)
+    before = np.full(out.shape[1:], -np.inf, self.dtype)
+    for i in range(len(out)):
+        out[i] = before = log_add_exp(out[i], before)
+    return np.moveaxis(out, 0, dim)
 
 
-rule("logcumsumexp", logcumsumexp, inputs=("self",), accepts="float", promote="float",
-     numbers=False, helper=True, saves={"self": ("self", "result")},
+rule("logcumsumexp", logcumsumexp, inputs=("self",), helper=True,
+     saves={"self": ("self", "result")},
      vjp=lambda ct, ins, y, dim: [logcumsumexp_vjp(ct, ins[0], y, dim)],
      jvp=lambda t, ins, y, dim: logcumsumexp_jvp(t[0], ins[0], y, dim))
 
 
 def logcumsumexp_vjp(ct, x, y, dim):
+    """exp(x[i]) times the sum over k >= i of ct[k] exp(-y[k]), itself a running sum from the end."""
     if not x.ndim:
         return ct
-    # split by sign: each half is itself a running logarithm of sums, from the end
     def half(part):
-        logs = FUNCTIONS["logcumsumexp"](flip(part.log() - y, dim), dim)
-        return (flip(logs, dim) + x).exp()
-    return half(ct.clamp(min=0)) - half((-ct).clamp(min=0))
+        logs = FUNCTIONS["logcumsumexp"](flip(part.log() - y.conj(), dim), dim)
+        return (flip(logs, dim) + x.conj()).exp()
+    if ct.is_complex():
+        return half(ct)
+    return half(ct.clamp(min=0)) - half((-ct).clamp(min=0))      # a logarithm wants one sign
 
 
 def logcumsumexp_jvp(t, x, y, dim):
     """The running sum of t exp(x), over exp(y), without leaving the logarithms."""
     def half(part):
         return (FUNCTIONS["logcumsumexp"](x + part.log(), dim) - y).exp()
+    if t.is_complex():
+        return half(t)
     return half(t.clamp(min=0)) - half((-t).clamp(min=0))
 
 
@@ -186,7 +222,7 @@ composite("cumulative_trapezoid", cumulative_trapezoid, method=False, helper=Tru
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum of what is not nan."""
     if input.is_complex():
-        raise DtypeUnsupported("nansum does not support complex inputs")
+        raise DtypeUnsupported("nansum on CPU does not support complex inputs")
     x = input.masked_fill(input.isnan(), 0) if input.is_floating_point() else input
     return x.sum(dim, keepdim, dtype=dtype)
 
@@ -331,40 +367,6 @@ def renorm(input, p, dim, maxnorm):
 
 
 composite("renorm", renorm, helper=True)
-
-
-def bincount(input, weights=None, minlength=0):
-    """How often each non-negative integer occurs, or the sum of its weights."""
-    if input.ndim != 1 or input.dtype.category != dt.INT or (input._array < 0).any():
-        raise Argument("bincount only supports 1-d non-negative integral inputs.")
-    if minlength < 0:
-        raise Argument("minlength should be >= 0")
-    if weights is not None and weights._size != input._size:
-        raise Argument("weights should be 1-d and have the same length as input")
-    got = np.bincount(input._array, None if weights is None else weights._array, minlength)
-    return OPERATIONS["from_array"].function(got, dt.int64 if weights is None else (
-        dt.float32 if weights.dtype is dt.float32 else dt.float64))
-
-
-def histc(input, bins=100, min=0, max=0):
-    """Counts in equal bins; what lies outside of [min, max] is left out."""
-    if bins <= 0:
-        raise Argument("bins must be > 0")
-    x = carry(input._array).reshape(-1)
-    low, high = (min, max) if min != max else (
-        (x.min(), x.max()) if x.size else (min, max))
-    if low == high:
-        low, high = low - 1, high + 1
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise Argument(f"range of [{low}, {high}] is not finite")
-    if low > high:
-        raise Argument("max must be larger than min")
-    got, _ = np.histogram(x, bins, (low, high))
-    return OPERATIONS["from_array"].function(got, input.dtype)
-
-
-composite("bincount", bincount, helper=True)
-composite("histc", histc, helper=True)
 
 
 def nonzero(input, *, as_tuple=False):

@@ -11,6 +11,7 @@ from reference_impl import dtypes as dt
 from reference_impl.creation import zeros
 from reference_impl.errors import (
     Argument,
+    ArgumentType,
     DtypeMismatch,
     DtypeUnsupported,
     IndexOutOfRange,
@@ -428,25 +429,22 @@ def fill(input, value):
 composite("fill", fill, method=False, helper=True)
 
 
-def map_(self, other, callable):
-    """Write callable(a, b) over each element a, with b from `other`."""
-    if self.requires_grad:
-        raise Argument("Can't call map_() on Variable that requires grad. Use var.detach().map_() "
-                       "instead.")
-    values = [callable(a, b) for a, b in zip(self._array.reshape(-1).tolist(), other.expand(
-        self._size)._array.reshape(-1).tolist(), strict=True)]
-    return self.copy_(OPERATIONS["from_array"].function(
-        np.array(values).reshape(self._size), self.dtype))
+def _mapping(name, count):
+    """`name`: writes callable(element, of others …) over each element, the others broadcast."""
+    def method(self, *args):
+        *others, callable = args
+        if len(others) != count:
+            raise ArgumentType(f"{name}() takes {count + 1} arguments, but {len(args)} were given")
+        if any(t.requires_grad for t in (self, *others)):
+            raise Argument(f"Can't call {name}() on Variable that requires grad. Use "
+                           f"var.detach().{name}() instead.")
+        rows = [t.expand(self._size)._array.reshape(-1).tolist() for t in (self, *others)]
+        values = [callable(*row) for row in zip(*rows, strict=True)]
+        return self.copy_(OPERATIONS["from_array"].function(
+            np.array(values).reshape(self._size), self.dtype))
+    method.__name__ = name
+    setattr(Tensor, name, method)
 
 
-def apply_(self, callable):
-    """Write callable(a) over each element a."""
-    if self.requires_grad:
-        raise Argument("Can't call apply_() on Variable that requires grad. Use "
-                       "var.detach().apply_() instead.")
-    values = [callable(a) for a in self._array.reshape(-1).tolist()]
-    return self.copy_(OPERATIONS["from_array"].function(
-        np.array(values).reshape(self._size), self.dtype))
-
-
-Tensor.map_, Tensor.apply_ = map_, apply_
+for _name, _count in (("apply_", 0), ("map_", 1), ("map2_", 2)):
+    _mapping(_name, _count)

@@ -4,6 +4,8 @@ Shapes: self (..., n, ...); dim names the reduced dimensions, None and [] all of
 each with size 1. The divisor is max(0, n - correction), correction None meaning 1.
 """
 
+import warnings
+
 import numpy as np
 
 import reference_impl as torch
@@ -24,6 +26,11 @@ def _var(self, dim=None, *, correction=None, keepdim=False, name="std and var"):
     square = (away * away.conj()).real if x.dtype.kind == "c" else away * away
     total = np.sum(square, axis=axes, keepdims=keepdim)
     freedom = _freedom(self.shape, axes, correction)
+    if freedom <= 0:
+        said = "std()/var()" if name == "std and var" else f"{name}()"
+        warnings.warn(f"{said}: degrees of freedom is <= 0. Correction should be strictly less than "
+                      "the reduction factor (input numel divided by output numel).", UserWarning,
+                      stacklevel=6)
     out = total / (freedom if x.dtype == object else total.dtype.type(freedom))
     return out if x.dtype.kind == "c" else out.astype(self.dtype)
 
