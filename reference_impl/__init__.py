@@ -52,6 +52,9 @@ from reference_impl.random import (
     normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed,
     set_rng_state,
 )
+from reference_impl.threads import (
+    get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads,
+)
 from reference_impl import arranging
 from reference_impl import internals as _C
 from reference_impl.namespaces import ops
