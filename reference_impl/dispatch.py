@@ -225,7 +225,10 @@ def run(rule, values):
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
     layout = rule.layout(**arguments) if callable(rule.layout) else rule.layout
-    outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
+    if isinstance(layout, tuple):
+        outputs = [from_result(r, arrays, own, flat) for r, own in zip(raw, layout, strict=True)]
+    else:
+        outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
     if any(t._meta for t in flat):
         check_devices(flat)
         for out in outputs:

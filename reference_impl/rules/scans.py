@@ -12,7 +12,6 @@ from reference_impl.creation import zeros_like
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
     Argument,
-    DimOutOfRange,
     DtypeUnsupported,
     EmptyReduction,
     EmptyReductionIndex,
@@ -23,7 +22,7 @@ from reference_impl.return_types import named
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import vector
 from reference_impl.rules.ordering import put_back
-from reference_impl.rules.reductions import all_dims, carry, flip, kept
+from reference_impl.rules.reductions import carry, flip
 from reference_impl.tensor import Tensor
 
 
@@ -145,12 +144,16 @@ def logcumsumexp_vjp(ct, x, y, dim):
     """exp(x[i]) times the sum over k >= i of ct[k] exp(-y[k]), itself a running sum from the end."""
     if not x.ndim:
         return ct
-    def half(part):
-        logs = FUNCTIONS["logcumsumexp"](flip(part.log() - y.conj(), dim), dim)
-        return (flip(logs, dim) + x.conj()).exp()
+    def summed(logs):
+        return (flip(FUNCTIONS["logcumsumexp"](flip(logs - y.conj(), dim), dim), dim) + x.conj()).exp()
     if ct.is_complex():
-        return half(ct)
-    return half(ct.clamp(min=0)) - half((-ct).clamp(min=0))      # a logarithm wants one sign
+        return summed(ct.log())
+
+    def half(part):      # a logarithm wants one sign; of the rest as little as a number can be
+        rest = part <= 0
+        return summed(part.masked_fill(rest, 1).log().masked_fill(rest, lowest))
+    lowest = dt.finfo(ct.dtype).min / 4
+    return half(ct) - half(-ct)
 
 
 def logcumsumexp_jvp(t, x, y, dim):
@@ -258,115 +261,6 @@ def aminmax(input, *, dim=None, keepdim=False):
 
 
 composite("aminmax", aminmax, helper=True)
-
-
-def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
-    """(sum |x|**ord) ** (1/ord); for 0 the count of what is not 0, for inf the largest."""
-    if dtype is not None:
-        x = x.to(dtype)
-    if not x.dtype.is_differentiable:
-        raise DtypeUnsupported("linalg.vector_norm: Expected a floating point or complex tensor as "
-                               f"input. Got {x.dtype.scalar_name}")
-    if ord in (float("inf"), float("-inf")):
-        if x.numel() == 0 and (dim is None or any(
-                x._size[d] == 0 for d in all_dims(dim, x.ndim))):
-            raise EmptyReduction("linalg.vector_norm cannot compute the "
-                                 f"{ord} norm on an empty tensor because the operation does not "
-                                 "have an identity")
-        pick = torch.amax if ord > 0 else torch.amin
-        return pick(x.abs(), () if dim is None else dim, keepdim)
-    return OPERATIONS["_vector_norm"].function(x, ord, dim, keepdim)
-
-
-def _vector_norm(self, ord, dim, keepdim):
-    size = carry(np.abs(self))
-    axes = all_dims(dim, self.ndim)
-    if ord == 0:
-        counted = np.count_nonzero(size, axis=axes, keepdims=keepdim)
-        return np.asarray(counted, np.abs(np.zeros((), self.dtype)).dtype)
-    # squares overflow where the norm does not, so scale as math.hypot does
-    top = size.max(axis=axes, keepdims=True, initial=0)
-    scale = np.where((top == 0) | ~np.isfinite(top), 1, top).astype(size.dtype) if ord > 0 else (
-        np.ones((), size.dtype))
-    total = np.sum((size / scale) ** size.dtype.type(ord), axis=axes, keepdims=True)
-    out = total ** size.dtype.type(1 / ord) * scale
-    out = out if keepdim else out.squeeze(axes)
-    real = np.abs(np.zeros((), self.dtype)).dtype
-    return out.astype(real)
-
-
-def norm_slope(x, ord):
-    """What stands beside y ** (1 - ord) in the derivative of the norm y; 0 for a count."""
-    if ord == 0:
-        return zeros_like(x)
-    if ord == 1:
-        return x.sgn()
-    if ord == 2:
-        return x
-    size = x.abs()
-    if ord < 1:
-        return (x.sgn() * size.pow(ord - 1)).masked_fill(x == 0, 0)
-    return x.sgn() * size.pow(ord - 1) if ord < 2 else x * size.pow(ord - 2)
-
-
-def over_norm(t, y, ord):
-    """t * y ** (1 - ord), 0 where the norm y is 0 and the power infinite."""
-    if ord in (0, 1):
-        return t
-    return t * y.pow(1 - ord) if ord < 1 else (t / (y if ord == 2 else y.pow(ord - 1))).masked_fill(
-        y == 0, 0)
-
-
-def vector_norm_vjp(ct, ins, y, ord, dim, keepdim):
-    x = ins[0]
-    if ord == 0:
-        return [None]
-    ct, y = (kept(t, x.shape, dim, keepdim) for t in (ct, y))
-    return [norm_slope(x, ord) * over_norm(ct, y, ord)]
-
-
-def vector_norm_jvp(t, ins, y, ord, dim, keepdim):
-    along = (norm_slope(ins[0], ord) * t[0].conj()).real.sum(all_dims(dim, ins[0].ndim), keepdim)
-    return over_norm(along, y, ord)
-
-
-rule("_vector_norm", _vector_norm, inputs=("self",), vjp=vector_norm_vjp, jvp=vector_norm_jvp,
-     method=False,
-     function=False, node="LinalgVectorNormBackward0", saves={"self": ("self", "result")})
-
-
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """The vector norm of all elements or along dims; "fro" is 2."""
-    if p in (None, "fro"):
-        p = 2
-    if isinstance(p, str):
-        raise Argument(f"norm of kind {p!r} needs a singular value decomposition, which this "
-                       "library does not have")
-    if not input.dtype.is_differentiable and dtype is None:
-        raise DtypeUnsupported("linalg.vector_norm: Expected a floating point or complex tensor as "
-                               f"input. Got {input.dtype.scalar_name}")
-    return vector_norm(input, p, dim, keepdim, dtype=dtype)
-
-
-composite("norm", norm, helper=True)
-composite("dist", lambda input, other, p=2: vector_norm(input - other, p), helper=True)
-composite("linalg_vector_norm", vector_norm, method=False, helper=True)
-
-
-def renorm(input, p, dim, maxnorm):
-    """Slices along `dim` whose norm exceeds maxnorm, scaled down to it."""
-    if p <= 0:
-        raise Argument("non-positive-norm not supported")
-    if input.ndim < 2:
-        raise DimOutOfRange(f"renorm: input needs at least 2 dimensions, got {input.ndim} "
-                            "dimensions")
-    d = wrap_dim(dim, input.ndim)
-    size = vector_norm(input, p, [i for i in range(input.ndim) if i != d], True)
-    return input * FUNCTIONS["where"](size > maxnorm, maxnorm / (size + 1e-7), 1.0).to(
-        input.dtype)
-
-
-composite("renorm", renorm, helper=True)
 
 
 def nonzero(input, *, as_tuple=False):
