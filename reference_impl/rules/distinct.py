@@ -13,7 +13,7 @@ from reference_impl.errors import (
     NoDimension,
     NotImplementedFor,
 )
-from reference_impl.geometry import wrap_dim
+from reference_impl.geometry import contiguous_stride, wrap_dim
 from reference_impl.rule import composite
 from reference_impl.rules.ordering import index_tensor
 from reference_impl.rules.reductions import carry
@@ -68,8 +68,13 @@ def starts_of_runs(rows):
 
 def _taken(input, places, dim):
     """The slices at `places`, of all elements where dim is None."""
-    x = input._array.reshape(-1) if dim is None else input._array
-    return make_tensor(np.take(x, places, dim or 0), input.dtype)
+    if dim is None:
+        return make_tensor(input._array.reshape(-1)[places], input.dtype)
+    # they lie in memory one after the other
+    rows = np.ascontiguousarray(np.moveaxis(input._array, dim, 0)[places])
+    stride = list(contiguous_stride(rows.shape))
+    stride.insert(dim, stride.pop(0))
+    return make_tensor(np.moveaxis(rows, 0, dim), input.dtype, tuple(stride))
 
 
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):

@@ -176,11 +176,13 @@ def exponential(a):
 def _matrix_exp(self):
     need_square("linalg.matrix_exp", self, "A")
     need_float_or_half("linalg.matrix_exp", self)
-    wide = self.astype(np.float32) if self.dtype.itemsize == 2 else self
+    # terms that cancel are larger than the result: in double precision, and rounded once
+    wide = self.astype(np.complex128 if self.dtype.kind == "c" else np.float64)
     out = np.empty_like(wide)
     for place in np.ndindex(self.shape[:-2]):
         out[place] = exponential(wide[place])
-    return out.astype(self.dtype)
+    with np.errstate(all="ignore"):
+        return out.astype(self.dtype)
 
 
 def _derivative(a, direction):
@@ -226,6 +228,7 @@ def tensorsolve(A, B, dims=None):
 
 def vander(x, *, N=None):
     """Powers of x, from 0 on, along a new last dimension."""
+    x = x.unsqueeze(-1) if x.ndim == 0 else x
     n = x._size[-1] if N is None else N
     if n <= 1 and N is not None:
         raise Argument("N must be greater than 1.")

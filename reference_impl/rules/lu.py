@@ -18,8 +18,8 @@ from reference_impl.errors import (
 )
 from reference_impl.return_types import named
 from reference_impl.rule import composite, rule
+from reference_impl.rules.matrix_checks import adjoint as hermitian
 from reference_impl.rules.matrix_checks import (
-    adjoint,
     broadcast_batches,
     need_same_dtype,
     need_solvable,
@@ -116,25 +116,25 @@ def factor_vjp(gl, gu, p, low, up):
     gl = torch.zeros_like(low) if gl is None else gl
     gu = torch.zeros_like(up) if gu is None else gu
     square_l, square_u = low.narrow(-2, 0, k), up.narrow(-1, 0, k)
-    below = adjoint(square_l) @ gl.narrow(-2, 0, k)
-    above = gu.narrow(-1, 0, k) @ adjoint(square_u)
+    below = hermitian(square_l) @ gl.narrow(-2, 0, k)
+    above = gu.narrow(-1, 0, k) @ hermitian(square_u)
     if n > k:
-        below = below - gu.narrow(-1, k, n - k) @ adjoint(up.narrow(-1, k, n - k))
+        below = below - gu.narrow(-1, k, n - k) @ hermitian(up.narrow(-1, k, n - k))
     if m > k:
-        above = above - adjoint(low.narrow(-2, k, m - k)) @ gl.narrow(-2, k, m - k)
+        above = above - hermitian(low.narrow(-2, k, m - k)) @ gl.narrow(-2, k, m - k)
     inner = below.tril(-1) + above.triu()
-    got = solve_triangular(adjoint(square_l), inner, upper=True, unitriangular=True)
+    got = solve_triangular(hermitian(square_l), inner, upper=True, unitriangular=True)
     if n > k:
         got = torch.cat([got, solve_triangular(
-            adjoint(square_l), gu.narrow(-1, k, n - k), upper=True, unitriangular=True)], -1)
+            hermitian(square_l), gu.narrow(-1, k, n - k), upper=True, unitriangular=True)], -1)
     else:
-        got = solve_triangular(adjoint(square_u), got, upper=False, left=False)
+        got = solve_triangular(hermitian(square_u), got, upper=False, left=False)
         if m > k:
             got = torch.cat([got, solve_triangular(
-                adjoint(square_u), gl.narrow(-2, k, m - k), upper=False, left=False)], -2)
+                hermitian(square_u), gl.narrow(-2, k, m - k), upper=False, left=False)], -2)
             return p @ got
     if n > k:
-        first = solve_triangular(adjoint(square_u), got.narrow(-1, 0, k), upper=False, left=False)
+        first = solve_triangular(hermitian(square_u), got.narrow(-1, 0, k), upper=False, left=False)
         got = torch.cat([first, got.narrow(-1, k, n - k)], -1)
     return p @ got
 
@@ -276,12 +276,8 @@ def _lu_solve(LU, pivots, B, *, left=True, adjoint=False):
                             f"pivots with shape {shape_text(pivots.shape)} instead")
     # X A = B is Aᴴ Xᴴ = Bᴴ
     if not left:
-        return _swap(_from_factors(LU, pivots, _swap(B), not adjoint))
+        return hermitian(_from_factors(LU, pivots, hermitian(B), not adjoint))
     return _from_factors(LU, pivots, B, adjoint)
-
-
-def _swap(a):
-    return np.swapaxes(a, -1, -2).conj()
 
 
 def _from_factors(lu, pivots, b, adjoint):
@@ -290,7 +286,7 @@ def _from_factors(lu, pivots, b, adjoint):
     if not adjoint:
         x = substitute(lu, exchanged(b, pivots), False, True)
         return substitute(lu, x, True, False)
-    x = substitute(_swap(lu), substitute(_swap(lu), b, False, False), True, True)
+    x = substitute(hermitian(lu), substitute(hermitian(lu), b, False, False), True, True)
     return exchanged(x, pivots, back=True)
 
 
@@ -298,11 +294,11 @@ def _lu_solve_vjp(ct, ins, y, left, adjoint):
     lu, pivots = ins[0], ins[1]
     of_b = lu_solve(lu, pivots, ct, left=left, adjoint=not adjoint)
     # of A = P L U, on its way to L and U; for Aᴴ the other way round
-    of_a = -(of_b @ y.mH) if left else -(y.mH @ of_b)
-    of_a = of_a.mH if adjoint else of_a
+    of_a = -(of_b @ hermitian(y)) if left else -(hermitian(y) @ of_b)
+    of_a = hermitian(of_a) if adjoint else of_a
     low, up = _unpack(lu)
     inner = _matrix_of(pivots, lu).mT @ of_a
-    return [(inner @ up.mH).tril(-1) + (low.mH @ inner).triu(), None, of_b]
+    return [(inner @ hermitian(up)).tril(-1) + (hermitian(low) @ inner).triu(), None, of_b]
 
 
 def _lu_solve_jvp(t, ins, y, left, adjoint):
@@ -310,7 +306,7 @@ def _lu_solve_jvp(t, ins, y, left, adjoint):
     low, up = _unpack(lu)
     dl, du = t[0].tril(-1), t[0].triu()
     da = _matrix_of(pivots, lu) @ (dl @ up + low @ du)
-    da = da.mH if adjoint else da
+    da = hermitian(da) if adjoint else da
     return lu_solve(lu, pivots, t[2] - (da @ y if left else y @ da), left=left, adjoint=adjoint)
 
 

@@ -177,7 +177,14 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     sums = vector_norm(A, 1, summed, keepdim, dtype=dtype)
     if not keepdim and other > summed:
         other -= 1
-    return sums.amax(other, keepdim) if ord > 0 else sums.amin(other, keepdim)
+    return extreme(sums, other, keepdim, ord > 0)
+
+
+def extreme(t, dim, keepdim, largest):
+    """The largest or smallest along `dim`; 0 where there is nothing."""
+    if t._size[dim] == 0:
+        return t.sum(dim, keepdim)
+    return t.amax(dim, keepdim) if largest else t.amin(dim, keepdim)
 
 
 def _of_singular_values(A, ord, row, column, keepdim):
@@ -186,7 +193,7 @@ def _of_singular_values(A, ord, row, column, keepdim):
     if ord == "nuc":
         got = s.sum(-1, keepdim)
     else:
-        got = s.amax(-1, keepdim) if ord > 0 else s.amin(-1, keepdim)
+        got = extreme(s, -1, keepdim, ord > 0)
     if not keepdim:
         return got
     back = [order.index(d) for d in range(A.ndim)]

@@ -9,12 +9,8 @@ import numpy as np
 import reference_impl as torch
 from reference_impl.errors import (
     Argument,
-    DimCount,
-    DtypeMismatch,
     NotDifferentiable,
     NotImplementedFor,
-    ShapeMismatch,
-    shape_text,
 )
 from reference_impl.return_types import named
 from reference_impl.rule import composite, rule
@@ -113,94 +109,3 @@ qr = rule("linalg_qr", _qr, inputs=("A",), vjp=_qr_vjp, jvp=_qr_jvp, saves={"A":
           layout="columns", partial=True, method=False, function=False, helper=True)
 composite("qr", lambda input, some=True: named("qr")(qr(input, "reduced" if some else "complete")),
           helper=True)
-
-# --- reflections ---
-
-
-def _geqrf(self):
-    """R in the upper triangle, below it the vectors of the reflections, and their factors tau."""
-    need_matrix("torch.geqrf", self, "input")
-    if self.dtype.kind not in "fc":
-        raise NotImplementedFor(f'"geqrf_cpu" not implemented for \'{scalar_name(self)}\'')
-    if not self.size:
-        return self.copy(), np.zeros((*self.shape[:-2], min(self.shape[-2:])), self.dtype)
-    reflections, tau = np.linalg.qr(self, "raw")
-    return np.swapaxes(reflections, -1, -2), tau
-
-
-rule("geqrf", _geqrf, inputs=("self",), layout=("columns", "contiguous"), helper=True)
-
-
-def _check_reflections(name, input, tau):
-    if input.ndim < 2:
-        raise DimCount(f"{name}: input must have at least 2 dimensions.")
-    m, n = input._size[-2:]
-    if m < n:
-        raise ShapeMismatch(f"{name}: input.shape[-2] must be greater than or equal to "
-                            "input.shape[-1]")
-    if tau.ndim and n < tau._size[-1]:
-        raise ShapeMismatch(f"{name}: input.shape[-1] must be greater than or equal to "
-                            "tau.shape[-1]")
-    if input.ndim - tau.ndim != 1:
-        raise DimCount(f"{name}: Expected tau to have one dimension less than input, but got "
-                       f"tau.ndim equal to {tau.ndim} and input.ndim is equal to {input.ndim}")
-    if tau._size[:-1] != input._size[:-2]:
-        raise ShapeMismatch(f"{name}: Expected batch dimensions of tau to be equal to "
-                            f"input.shape[:-2], but got {shape_text(tau._size[:-1])}")
-    if tau.dtype is not input.dtype:
-        raise DtypeMismatch(f"{name}: tau dtype {tau.dtype.scalar_name} does not match input dtype "
-                            f"{input.dtype.scalar_name}")
-
-
-def _reflected(x, input, tau, order, adjoint_too):
-    """x with the reflections I - tau v vᴴ applied from the left, one after the other."""
-    for i in order:
-        below = input.select(-1, i).narrow(-1, i, input._size[-2] - i)
-        v = torch.cat([torch.zeros((*below._size[:-1], i), dtype=x.dtype),
-                       torch.ones((*below._size[:-1], 1), dtype=x.dtype),
-                       below.narrow(-1, 1, below._size[-1] - 1)], -1).unsqueeze(-1)
-        factor = tau.select(-1, i).unsqueeze(-1).unsqueeze(-1)
-        x = x - (factor.conj() if adjoint_too else factor) * (v @ (adjoint(v) @ x))
-    return x
-
-
-def column_major(t):
-    """A Tensor's values with its matrices column by column."""
-    return t.mT.contiguous().mT
-
-
-def householder_product(input, tau):
-    """The first columns of the product of the reflections that geqrf tells."""
-    _check_reflections("torch.linalg.householder_product", input, tau)
-    m, n = input._size[-2:]
-    start = torch.eye(m, n, dtype=input.dtype).expand((*input._size[:-2], m, n))
-    return column_major(_reflected(start, input, tau, range(tau._size[-1] - 1, -1, -1), False))
-
-
-def ormqr(input, tau, other, left=True, transpose=False):
-    """The whole product of the reflections, or its adjoint, times `other`, or the other way round."""
-    for word, t, least in (("input", input, 2), ("other", other, 2)):
-        if t.ndim < least:
-            raise DimCount(f"torch.ormqr: {word} must have at least {least} dimensions.")
-    if input.dtype is not other.dtype:
-        raise DtypeMismatch("torch.ormqr: Expected input and other to have the same dtype, but input "
-                            f"has dtype {input.dtype.scalar_name} and other has dtype "
-                            f"{other.dtype.scalar_name}")
-    side = -2 if left else -1
-    if other._size[side] != input._size[-2]:
-        raise ShapeMismatch(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
-    if other._size[side] < tau._size[-1]:
-        raise ShapeMismatch(f"torch.ormqr: other.shape[{side}] must be greater than or equal to "
-                            "tau.shape[-1]")
-    x = other if left else adjoint(other)        # X Q is (Qᴴ Xᴴ)ᴴ
-    back = transpose if left else not transpose
-    count = tau._size[-1]
-    order = range(count) if back else range(count - 1, -1, -1)
-    got = _reflected(x, input, tau, order, back)
-    return column_major(got if left else adjoint(got))
-
-
-composite("linalg_householder_product", householder_product, method=False, function=False,
-          helper=True)
-composite("orgqr", lambda input, input2: householder_product(input, input2), helper=True)
-composite("ormqr", ormqr, helper=True)

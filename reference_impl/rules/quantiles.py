@@ -1,13 +1,11 @@
 """quantile and nanquantile. They are helpers: no table of operations lists them."""
 
-import numpy as np
-
 from reference_impl import dtypes as dt
+from reference_impl.creation import full_like, tensor
 from reference_impl.errors import Argument, DtypeMismatch, DtypeUnsupported
 from reference_impl.geometry import wrap_dim
 from reference_impl.rule import composite
-from reference_impl.rules.ordering import index_tensor
-from reference_impl.tensor import Tensor, make_tensor
+from reference_impl.tensor import Tensor
 
 INTERPOLATIONS = ("linear", "lower", "higher", "nearest", "midpoint")
 
@@ -23,21 +21,19 @@ def _reduced(size, dim, keepdim):
 
 def _between(ordered, points, interpolation, past_nan):
     """Quantiles along the last dimension, in which nan lies last; one for each of the points."""
-    nan = ordered.isnan()._array
+    nan = ordered.isnan()
     last = ordered._size[-1] - 1
-    top = (last - nan.sum(-1, keepdims=True)).clip(0) if past_nan else last
-    rank = np.broadcast_to(points * np.asarray(top).astype(points.dtype),
-                           (*ordered._size[:-1], points.size))
+    top = (last - nan.sum(-1, keepdim=True)).clamp(min=0) if past_nan else last
+    rank = (points * top).expand((*ordered._size[:-1], points.numel()))
     if not past_nan:
-        rank = np.where(nan.any(-1, keepdims=True), last, rank)
-    rank = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(
-        interpolation, lambda r: r)(rank)
-    below = np.floor(rank)
-    got = ordered.gather(-1, index_tensor(below))
+        rank = rank.masked_fill(nan.any(-1, keepdim=True), last)
+    if interpolation in ("lower", "higher", "nearest"):
+        rank = {"lower": rank.floor, "higher": rank.ceil, "nearest": rank.round}[interpolation]()
+    below = rank.detach().floor()
+    got = ordered.gather(-1, below.long())
     if interpolation in ("linear", "midpoint"):
-        weight = rank - below if interpolation == "linear" else np.full_like(rank, 0.5)
-        got = got.lerp_(ordered.gather(-1, index_tensor(np.ceil(rank))), make_tensor(
-            np.array(weight, points.dtype), ordered.dtype))
+        weight = rank - below if interpolation == "linear" else full_like(below, 0.5)
+        got = got.lerp_(ordered.gather(-1, rank.detach().ceil().long()), weight)
     return got
 
 
@@ -53,14 +49,14 @@ def _quantile(name, past_nan):
                 raise Argument(f"{name}() q must be a scalar or 1D tensor")
             if q.dtype is not input.dtype:
                 raise DtypeMismatch(f"{name}() q tensor must be same dtype as the input tensor")
-            points = q._array
+            points = q
         else:
             if not 0 <= q <= 1:
                 raise Argument(f"{name}() q must be in the range [0, 1] but got {q:g}")
-            points = np.asarray(q, input.dtype.np)
+            points = tensor(float(q), dtype=input.dtype)
         if input.numel() == 0:
             raise Argument(f"{name}() input tensor must be non-empty")
-        if ((points < 0) | (points > 1)).any():
+        if ((points._array < 0) | (points._array > 1)).any():
             raise Argument(f"{name}() q values must be in the range [0, 1]")
         # reduced dimensions first as torch has them: its strides and nodes follow from that
         shape = _reduced(input._size, dim, keepdim)

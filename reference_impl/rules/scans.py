@@ -16,6 +16,7 @@ from reference_impl.errors import (
     EmptyReduction,
     EmptyReductionIndex,
     NotImplementedFor,
+    ShapeMismatch,
 )
 from reference_impl.geometry import wrap_dim
 from reference_impl.return_types import named
@@ -175,10 +176,17 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     for t in (prepend, append):
         if t is not None and t.ndim != input.ndim:
             raise Argument("diff expects prepend or append to be the same dimension as input")
+    if n == 0:
+        return torch.zeros_like(input).copy_(input)
+    for t in (prepend, append):
+        for d in range(input.ndim) if t is not None else ():
+            if d != wrapped and t._size[d] != input._size[d]:
+                raise ShapeMismatch("diff expects the shape of tensor to prepend or append to match "
+                                    "that of input except along the differencing dimension; "
+                                    f"input.size({d}) = {input._size[d]}, but got tensor.size({d}) = "
+                                    f"{t._size[d]}")
     parts = [t for t in (prepend, input, append) if t is not None]
     x = torch.cat(parts, wrapped) if len(parts) > 1 else input
-    if n == 0:
-        return x.clone()
     for _ in range(min(n, x._size[wrapped])):
         m = x._size[wrapped] - 1
         a, b = x.narrow(wrapped, 1, max(m, 0)), x.narrow(wrapped, 0, max(m, 0))

@@ -165,7 +165,8 @@ def _eigh_vjp(ct, ins, y, UPLO):
         from_q = adjoint(q) @ gq
         if q.is_complex():
             refuse_phase(from_q.diagonal(0, -2, -1).imag, "linalg_eigh_backward", "eigenvectors")
-        turned = divided(from_q, gaps_of(values))
+        # of a matrix that is Hermitian, only the Hermitian part of a cotangent says something
+        turned = divided((from_q - adjoint(from_q)) / 2, gaps_of(values))
         inner = turned if inner is None else inner + turned
     return [None if inner is None else q @ inner @ adjoint(q)]
 
