@@ -146,9 +146,9 @@ def logcumsumexp_vjp(ct, x, y, dim):
     if not x.ndim:
         return ct
     def summed(logs):
-        return (flip(FUNCTIONS["logcumsumexp"](flip(logs - y.conj(), dim), dim), dim) + x.conj()).exp()
+        return (flip(FUNCTIONS["logcumsumexp"](flip(logs - y, dim), dim), dim) + x).exp()
     if ct.is_complex():
-        return summed(ct.log())
+        return summed(ct.conj().log()).conj()
 
     def half(part):      # a logarithm wants one sign; of the rest as little as a number can be
         rest = part <= 0
