@@ -128,17 +128,19 @@ def bind(rule, args, kwargs, strict):
     return values
 
 
-ALPHA_SECOND = {"add", "add_", "sub", "sub_"}    # tools/autograd/deprecated.yaml
+# Numbers before tensors, as calls once were (tools/autograd/deprecated.yaml): T tensor, N number
+FACTORS_FIRST = {
+    **dict.fromkeys(("add", "sub"), ("TNT", "TNN")), **dict.fromkeys(("addcdiv", "addcmul"), ("TNTT",)),
+    **dict.fromkeys(("addbmm", "addmm", "addmv", "addr", "baddbmm"),
+                    ("NTNTT", "NTTT", "TNNTT", "TNTT"))}
 
 
 def _collect(rule, args):
     """Loose integers gathered into the varargs parameter: permute(0, 1)."""
-    if rule.varargs is None and len(args) == 3 and rule.public_name in ALPHA_SECOND:
-        warnings.warn(f"This overload of {rule.public_name} is deprecated: {rule.public_name}(input, "
-                      "alpha, other). Consider using the one with alpha as a keyword.", UserWarning,
-                      stacklevel=5)
-        return (args[0], args[2], args[1]), 3
     if rule.varargs is None:
+        found = _factors_last(rule, args)
+        if found is not None:
+            return found, len(args)
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
     place = rule.by_name[rule.varargs]
@@ -148,6 +150,19 @@ def _collect(rule, args):
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
     return args, len(args)
+
+
+def _factors_last(rule, args):
+    """The arguments in the order of the parameters, where the call has an old form."""
+    kinds = "".join("T" if isinstance(a, Tensor) else "N" for a in args)
+    if kinds not in FACTORS_FIRST.get(rule.public_name.removesuffix("_"), ()):
+        return None
+    warnings.warn(f"This overload of {rule.public_name} is deprecated: numbers before tensors. Consider "
+                  "giving them as keywords.", UserWarning, stacklevel=5)
+    if kinds == "TNN":
+        return args[0], args[2], args[1]
+    return (*(a for a in args if isinstance(a, Tensor)),
+            *(a for a in args if not isinstance(a, Tensor)))
 
 
 def _is_input(rule, i, value, strict):

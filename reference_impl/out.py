@@ -1,6 +1,7 @@
 """out=: the result written into tensors that the caller gives."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -18,9 +19,11 @@ from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, lay
 
 # which inputs (from this place on) may not share any memory with what is written
-APART = {"cat": 0, "gather": 0, "index_select": 0, "kthvalue": 0, "masked_select": 0, "stack": 0,
-         "take": 0, "index_add": 1, "index_copy": 1, "scatter": 1, "scatter_add": 1,
+APART = {"cat": 0, "cross": 0, "gather": 0, "index_select": 0, "kthvalue": 0, "linalg_cross": 0,
+         "masked_select": 0, "stack": 0, "take": 0, "index_add": 1, "index_copy": 1, "scatter": 1, "scatter_add": 1,
          "scatter_reduce": 1}
+
+RECORDED = ("inner", "tensordot")      # these copy their result, a tensor with history, to the target
 
 
 def overload(operation, args, kwargs):
@@ -51,7 +54,8 @@ def call_into(operation, args, kwargs):
     targets = (out,) if one else tuple(out)
     given = [x for a in (*args, *kwargs.values())
              for x in (a if isinstance(a, (tuple, list)) else (a,)) if isinstance(x, Tensor)]
-    if state.enabled and any(x.requires_grad for x in (*given, *targets)):
+    recorded = operation.name in RECORDED
+    if state.enabled and not recorded and any(x.requires_grad for x in (*given, *targets)):
         raise NoGradRequired(f"{operation.name}(): functions with out=... arguments don't support "
                              "automatic differentiation, but one of the arguments requires grad.")
     if level.depth and has_tangent((*given, *targets)):
@@ -60,7 +64,7 @@ def call_into(operation, args, kwargs):
     rule = overload(operation, args, kwargs)
     if operation.name in SUMS:
         kwargs["dtype"] = computing_dtype(operation.name, kwargs.get("dtype"), targets[0].dtype)
-    with no_grad():
+    with nullcontext() if recorded else no_grad():
         made = operation.call(args, kwargs)
     results = (made,) if isinstance(made, Tensor) else tuple(made)
     if len(results) != len(targets):
@@ -70,6 +74,9 @@ def call_into(operation, args, kwargs):
         check_target(rule, result.dtype, target.dtype, place, of_complex, kwargs)
     for target, result in zip(targets, results, strict=True):
         if target._size != result._size:
+            if recorded and state.enabled and target.requires_grad:
+                raise NoGradRequired("tensordot(): the 'out' tensor was specified and requires gradients, "
+                                     "and its shape does not match the expected result.")
             resize_out(target, result._size)
         check_internal(target)
         check_memory(rule, target, given)

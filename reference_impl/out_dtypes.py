@@ -12,10 +12,10 @@ from reference_impl.return_types import named
 
 # functions made of others that cast
 CASTING = frozenset((
-    "addr", "bernoulli", "chain_matmul", "clamp_max", "clamp_min", "diff", "float_power", "ger",
+    "addr", "bernoulli", "clamp_max", "clamp_min", "diff", "float_power", "ger",
     "kron", "ldexp", "lerp.Scalar", "logical_not", "logsumexp", "max", "max.other", "mean", "min",
-    "min.other", "mvlgamma",
-    "nanmean", "nansum", "outer", "polygamma", "pow", "special_ndtr", "square", "std", "var"))
+    "min.other", "mvlgamma", "nanmean", "nansum", "outer", "polygamma", "pow", "special_ndtr",
+    "square", "std", "var"))
 EXACT = frozenset(("log_softmax", "logcumsumexp", "softmax", "where"))    # promote, but do not cast
 JOINING = frozenset(("cat", "column_stack", "dstack", "hstack", "row_stack", "stack", "vstack"))
 SUMS = frozenset(("cumprod", "cumsum", "mean", "nansum", "prod", "sum"))
@@ -65,6 +65,7 @@ WORDS = {
     "linalg_vecdot": "linalg.vecdot: Expected out of dtype{wanted} but found {given}",
     "masked_select": "masked_select(): self and result must have the same scalar type",
     "mode": "expected scalar type '{wanted}' but got '{given}' for {field} output",
+    "_int_mm": "int_mm_out_cpu: Expected result dtype to be of type kInt but got {given_c}",
     "nonzero": "nonzero: Expected out tensor to have scalar type {wanted} but got scalar "
                "type{given}",
     "ormqr": "torch.ormqr: Expected input and result to have the same dtype, but input has "

@@ -14,6 +14,8 @@ FIELDS = {
     **dict.fromkeys(("linalg_lu_factor_ex", "_lu_with_info"), ("LU", "pivots", "info")),
     "linalg_svd": ("U", "S", "Vh"), "svd": ("U", "S", "V"),
     "linalg_lu_factor": ("LU", "pivots"),
+    "linalg_ldl_factor": ("LD", "pivots"),
+    "linalg_ldl_factor_ex": ("LD", "pivots", "info"),
     "linalg_inv_ex": ("inverse", "info"),
     "linalg_solve_ex": ("result", "info"),
     "linalg_cholesky_ex": ("L", "info"),

@@ -15,6 +15,7 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.rule import rule
+from reference_impl.rules.activation import gelu
 from reference_impl.rules.linalg import check_bmm, check_mm, check_mv
 from reference_impl.rules.matrix_checks import adjoint, scalar_name
 from reference_impl.rules.reductions import carry
@@ -96,6 +97,17 @@ for _name, _forward, _inputs in (("addmm", _addmm, ("mat1", "mat2")),
              t[0] * beta + (t[1] @ ins[2] + ins[1] @ t[2]) * alpha))
 
 
+def _addmm_activation(self, mat1, mat2, *, beta=1, alpha=1, use_gelu=False):
+    """relu or gelu of addmm."""
+    got = _addmm(self, mat1, mat2, beta=beta, alpha=alpha)
+    if use_gelu:
+        return gelu(carry(got)).astype(got.dtype)
+    return np.where(got < 0, np.zeros((), got.dtype), got)
+
+
+rule("_addmm_activation", _addmm_activation, inputs=("self", "mat1", "mat2"), helper=True)
+
+
 def scaled(t, number):
     """A cotangent times the conjugate of the number by which its primal was multiplied."""
     return t if number == 1 else t * (number.conjugate() if isinstance(number, complex) else number)
@@ -120,15 +132,19 @@ def _addr(self, vec1, vec2, *, beta=1, alpha=1):
     for name, t in (("vec1", vec1), ("vec2", vec2)):
         if t.ndim != 1:
             raise ShapeMismatch(f"addr: Expected 1-D argument {name}, but got {t.ndim}-D")
-    if self.dtype.kind in "biu":
-        for name, number in (("beta", beta), ("alpha", alpha)):
-            if isinstance(number, float):
-                raise DtypeUnsupported(f"For integral input tensors, argument {name} must not be a "
-                                       "floating point number.")
+    for name, number in (("beta", beta), ("alpha", alpha)):
+        if self.dtype.kind in "biu" and isinstance(number, (float, complex)):
+            raise DtypeUnsupported(f"For integral input tensors, argument {name} must not be a floating "
+                                   "point number.")
+        if self.dtype.kind != "b" and isinstance(number, bool):
+            raise DtypeUnsupported(f"Boolean {name} only supported for Boolean results.")
     if self.dtype == np.bool_:
         got = np.logical_and(vec1[:, None], vec2) if alpha else np.zeros((len(vec1), len(vec2)), bool)
         return np.logical_or(expanded(self, got.shape), got) if beta else got
-    return _sum(self, lambda: carry(vec1)[:, None] * carry(vec2), beta, alpha)
+    # no product of matrices but elementwise arithmetic: 16-bit floats are rounded at every step
+    alpha, beta = (number_as(number, self.dtype) for number in (alpha, beta))
+    got = (alpha * vec1)[:, None] * vec2
+    return got if beta == 0 else beta * expanded(self, got.shape) + got
 
 
 rule("addr", _addr, inputs=("self", "vec1", "vec2"), inplace=True, helper=True, promote="result",

@@ -1,30 +1,24 @@
-"""Products of vectors and matrices, and einsum.
+"""Products of vectors and matrices.
 
 A vjp of a product A @ B with cotangent ct is (ct @ Bᴴ, Aᴴ @ ct); the others follow from it.
 16-bit floats are carried in float32 and rounded once.
 """
 
 import math
-import string
 
 import numpy as np
 
-import reference_impl as torch
-from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
-    Argument,
-    ArgumentValue,
     DtypeMismatch,
     NotImplementedFor,
     ShapeMismatch,
     shape_text,
 )
 from reference_impl.geometry import broadcast_shapes
-from reference_impl.rule import OPERATIONS, composite, rule
+from reference_impl.rule import composite, rule
 from reference_impl.rules.matrix_checks import adjoint, scalar_name
-from reference_impl.rules.reductions import arange, carry
+from reference_impl.rules.reductions import carry
 from reference_impl.unsaved import Unsaved
-from reference_impl.zero_tangent import ZeroTangent
 
 
 def product(a, b, name):
@@ -183,156 +177,3 @@ def outer(self, vec2):
 
 composite("matmul", matmul)
 composite("outer", outer)
-
-
-# ── einsum ─────────────────────────────────────────────────────────────────────────────────────
-
-def _subscripts(equation, ndims):
-    """Labels of each operand and of the output, the ellipsis written out in spare letters.
-
-    Raises Argument for an equation that does not fit the operands.
-    """
-    text = equation.replace(" ", "")
-    left, arrow, right = text.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(ndims):
-        fault = "more" if len(terms) < len(ndims) else "fewer"
-        raise Argument(f"einsum(): {fault} operands were provided than specified in the equation")
-    letters = [c for c in text if c.isascii() and c.isalpha()]
-    bad = set(text.replace("->", "").replace("...", "")) - set(letters) - {","}
-    if bad:
-        raise Argument(f"einsum(): invalid subscript given in the equation string: {min(bad)!r}, "
-                       "subscripts must be in [a-zA-Z]")
-    spare = [chr(c) for c in range(0x3b1, 0x3b1 + 32)]
-    hidden = [n - len(term.replace("...", "")) if "..." in term else 0
-              for term, n in zip(terms, ndims, strict=True)]
-    for k, (term, n, more) in enumerate(zip(terms, ndims, hidden, strict=True)):
-        if more < 0 or "..." not in term and len(term) != n:
-            raise Argument(f"einsum(): the number of subscripts in the equation ({len(term)}) does "
-                           f"not match the number of dimensions ({n}) for operand {k}")
-    most = max(hidden, default=0)
-    labels = [term.replace("...", "".join(spare[most - more:most]))
-              for term, more in zip(terms, hidden, strict=True)]
-    if arrow:
-        out = right.replace("...", "".join(spare[:most]))
-    else:
-        once = sorted(c for c in set(letters) if sum(term.count(c) for term in terms) == 1)
-        out = "".join(spare[:most] + once)
-    for c in out:
-        if out.count(c) > 1:
-            raise Argument(f"einsum(): output subscript {c} appears more than once in the output")
-        if not any(c in term for term in labels):
-            raise Argument(f"einsum(): output subscript {c} does not appear in the equation for "
-                           "any input operand")
-    return labels, out
-
-
-def _contract(arrays, labels, out):
-    """np.einsum on numbered labels, so that any letter may be a label."""
-    number = {c: i for i, c in enumerate(dict.fromkeys("".join(labels) + out))}
-    operands = []
-    for array, term in zip(arrays, labels, strict=True):
-        operands += [array, [number[c] for c in term]]
-    return np.einsum(*operands, [number[c] for c in out])
-
-
-def _einsum(equation, tensors, *, path=None):
-    labels, out = _subscripts(equation, [t.ndim for t in tensors])
-    sizes = {}
-    for k, (t, term) in enumerate(zip(tensors, labels, strict=True)):
-        same_dtype("einsum()", tensors[0], t)
-        own = {}
-        for c, n in zip(term, t.shape, strict=True):
-            if own.setdefault(c, n) != n:
-                raise ShapeMismatch(f"einsum(): subscript {c} is repeated for operand {k} but the "
-                                    f"sizes don't match, {n} != {own[c]}")
-            if sizes.setdefault(c, n) == 1:
-                sizes[c] = n
-            if n not in (1, sizes[c]):
-                raise ShapeMismatch(f"einsum(): subscript {c} has size {n} for operand {k} which "
-                                    f"does not broadcast with previously seen size {sizes[c]}")
-    found = _contract([carry(t) for t in tensors], labels, out)
-    return np.asarray(found).astype(tensors[0].dtype)
-
-
-def _einsum_vjp(ct, ins, y, equation, path):
-    tensors = ins[0]
-    labels, out = _subscripts(equation, [t.ndim for t in tensors])
-    return [[_einsum_ct(ct, tensors, labels, out, k) for k in range(len(tensors))]]
-
-
-def _einsum_ct(ct, tensors, labels, out, k):
-    """Cotangent of operand k: ct contracted with the conjugates of all other operands."""
-    own, shape = labels[k], tensors[k].shape
-    others = [i for i in range(len(tensors)) if i != k]
-    terms = [out] + [labels[i] for i in others]
-    unique = "".join(dict.fromkeys(own))
-    reached = "".join(c for c in unique if any(c in term for term in terms))
-    letters = {c: chr(ord("a") + i) for i, c in enumerate(dict.fromkeys("".join(terms) + own))}
-
-    def spell(term):
-        return "".join(letters[c] for c in term)
-    equation = ",".join(spell(term) for term in terms) + "->" + spell(reached)
-    got = torch.einsum(equation, [ct] + [tensors[i].conj() for i in others])
-    # a label that only operand k has was summed over: every element of it gets the same
-    at = [reached.index(c) if c in reached else None for c in own]
-    sizes = [1 if i is None else got.shape[i] for i in at]
-    for place, c in enumerate(own):
-        if c in own[:place]:        # a repeated label is a diagonal: nothing off it
-            sizes[place] = 1
-    got = got.reshape(sizes)
-    for place, c in enumerate(own):
-        first = own.index(c)
-        if first != place:
-            n = shape[place]
-            row, column = ([n if d == p else 1 for d in range(len(own))] for p in (first, place))
-            on = arange(n).reshape(row) == arange(n).reshape(column)
-            got = torch.where(on, got, torch.zeros_like(got))
-    if any(n == 1 and m != 1 for n, m in zip(got.shape, shape, strict=True)):
-        got = got.expand([max(n, m) for n, m in zip(got.shape, shape, strict=True)])
-    return got
-
-
-def _einsum_jvp(t, ins, y, equation, path):
-    """Linear in every operand: the sum over k of the same with the tangent for operand k."""
-    tensors = ins[0]
-    parts = [torch.einsum(equation, [*tensors[:k], one, *tensors[k + 1:]])
-             for k, one in enumerate(t[0]) if not isinstance(one, ZeroTangent)]
-    return sum(parts[1:], parts[0])
-
-
-rule("einsum", _einsum, inputs=("tensors*",), vjp=_einsum_vjp, jvp=_einsum_jvp,
-     saves={"tensors": ("tensors",)}, method=False, varargs="tensors")
-
-
-LETTERS = string.ascii_uppercase + string.ascii_lowercase
-
-
-def _letters(labels):
-    """A list of numbers below 52 and ellipses as subscripts. Raises ArgumentValue, Argument."""
-    out = []
-    for label in labels:
-        if label is Ellipsis:
-            out.append("...")
-        elif not isinstance(label, int):
-            raise ArgumentValue("einsum() expected a subscript to be an int or an Ellipsis, but got "
-                                f"{type(label).__name__}")
-        elif not 0 <= label < len(LETTERS):
-            raise ArgumentValue(f"einsum(): subscript {label} is not within the valid range [0, 52)")
-        else:
-            out.append(LETTERS[label])
-    return "".join(out)
-
-
-def by_equation(*operands):
-    """einsum(equation, *tensors), or einsum(tensor, labels, tensor, labels, ..., [labels])."""
-    compute = OPERATIONS["einsum"].function
-    if not operands or isinstance(operands[0], str):
-        return compute(*operands)
-    pairs, rest = operands[:len(operands) // 2 * 2], operands[len(operands) // 2 * 2:]
-    equation = ",".join(_letters(labels) for labels in pairs[1::2])
-    return compute(equation + ("->" + _letters(rest[0]) if rest else ""), list(pairs[::2]))
-
-
-by_equation.__name__ = "einsum"
-FUNCTIONS["einsum"] = by_equation

@@ -274,6 +274,11 @@ def _lu_solve(LU, pivots, B, *, left=True, adjoint=False):
     if LU.shape[:-1] != pivots.shape:
         raise ShapeMismatch(f"{name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got "
                             f"pivots with shape {shape_text(pivots.shape)} instead")
+    for wrong, words in ((pivots < 1, "greater or equal to 1"),
+                         (pivots > LU.shape[-2], "smaller or equal to LU.size(-2)")):
+        if wrong.any():
+            raise Argument(f"Pivots given to lu_solve must all be {words}. Did you properly pass the "
+                           "result of lu_factor?")
     # X A = B is Aᴴ Xᴴ = Bᴴ
     if not left:
         return hermitian(_from_factors(LU, pivots, hermitian(B), not adjoint))

@@ -8,8 +8,10 @@ import itertools
 import numpy as np
 
 from reference_impl.dispatch import FUNCTIONS
+from reference_impl.dtypes import BY_NUMPY
 from reference_impl.errors import Argument, DimCount, DtypeMismatch, ShapeMismatch, shape_text
 from reference_impl.geometry import broadcast_shapes, wrap_dim, wrap_dims
+from reference_impl.out_dtypes import c_name
 from reference_impl.rule import composite, rule
 from reference_impl.rules.matrix_checks import need_float_or_half, need_same_dtype, scalar_name
 from reference_impl.rules.reductions import carry
@@ -30,7 +32,7 @@ def inner(input, other):
     return tensordot(input, other, ((input.ndim - 1,), (other.ndim - 1,)))
 
 
-def tensordot(a, b, dims=2, out=None):
+def tensordot(a, b, dims=2):
     """Sum of products along pairs of dimensions, or along the last and first `dims`."""
     if isinstance(dims, int):
         if dims < 0:
@@ -165,7 +167,31 @@ def _chain(matrices, split, i, j):
 def chain_matmul(*matrices):
     if not matrices:
         raise Argument("chain_matmul(): Expected one or more matrices")
+    for t in matrices:
+        if t.ndim != 2:
+            raise DimCount(f"Tensor dimension is {t.ndim}, expected 2 instead.")
     return matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
+
+
+def _int_mm(self, mat2):
+    """The product of a matrix of int8 or uint8 with one of int8, in int32."""
+    name = "int_mm_out_cpu"
+    for word, t in (("self", self), ("mat2", mat2)):
+        if t.ndim != 2:
+            raise DimCount(f"{name}: Expected {word} to be of dimension 2 but got {t.ndim}")
+    if self.shape[1] != mat2.shape[0]:
+        raise ShapeMismatch(f"{name}: self.size(1) needs to match mat2.size(0) but got "
+                            f"{self.shape[1]} and {mat2.shape[0]}")
+    if self.dtype not in (np.int8, np.uint8):
+        raise DtypeMismatch(f"{name}: Expected self dtype to be int8 or uint8 but got "
+                            f"{c_name(BY_NUMPY[self.dtype])}")
+    if mat2.dtype != np.int8:
+        raise DtypeMismatch(f"{name}: Expected mat2 dtype to be of type int8 but got "
+                            f"{c_name(BY_NUMPY[mat2.dtype])}")
+    return self.astype(np.int32) @ mat2.astype(np.int32)
+
+
+rule("_int_mm", _int_mm, inputs=("self", "mat2"), method=False, helper=True)
 
 
 def vecdot(x, y, *, dim=-1):

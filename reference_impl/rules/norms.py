@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices, distances. Chapters torch.linalg and "Reduction Ops".
+"""Norms of vectors and matrices. Chapters torch.linalg and "Reduction Ops".
 
 In a line, ct is the cotangent, ins the inputs, y the result. They are helpers: no table of
 operations lists them yet, so no library is checked against them.
@@ -10,15 +10,11 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl import dtypes as dt
-from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
     Argument,
     ArgumentType,
-    ArgumentValue,
-    DimCount,
     DtypeUnsupported,
     EmptyReduction,
-    ShapeMismatch,
 )
 from reference_impl.geometry import wrap_dim
 from reference_impl.promotion import promote_types
@@ -43,7 +39,7 @@ def check_norm_dtype(name, dtype, given):
                                f"({dtype.scalar_name})")
 
 
-def _vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
+def norm_of(x, ord=2, dim=None, keepdim=False, *, dtype=None):
     """(sum |x|**ord) ** (1/ord); for 0 the count of what is not 0, for ±inf the extremum."""
     name = "linalg.vector_norm"
     if x.dtype.kind in "biu":
@@ -116,7 +112,7 @@ def shares(x, y, ord, dim):
     return (size == y).logical_or(size.isnan()).sum(all_dims(dim, x.ndim), True)
 
 
-def _vector_norm_vjp(ct, ins, y, ord, dim, keepdim, dtype):
+def vector_norm_vjp(ct, ins, y, ord, dim, keepdim, dtype):
     x = ins[0]
     if ord == 0:         # a count
         return [None]
@@ -124,21 +120,27 @@ def _vector_norm_vjp(ct, ins, y, ord, dim, keepdim, dtype):
     return [norm_slope(x, ord, y) * (over_norm(ct, y, ord) / shares(x, y, ord, dim))]
 
 
-def _vector_norm_jvp(t, ins, y, ord, dim, keepdim, dtype):
+def vector_norm_jvp(t, ins, y, ord, dim, keepdim, dtype):
     x, full = ins[0], kept(y, ins[0].shape, dim, keepdim)
     along = (norm_slope(x, ord, full) * t[0].conj()).real.to(y.dtype) / shares(x, full, ord, dim)
     return over_norm(along.sum(all_dims(dim, x.ndim), keepdim), y, ord)
 
 
-_norm_rule = rule("_vector_norm", _vector_norm, inputs=("x",), vjp=_vector_norm_vjp,
-                  jvp=_vector_norm_jvp, node="LinalgVectorNormBackward0", method=False,
+_norm_rule = rule("_vector_norm", norm_of, inputs=("x",), vjp=vector_norm_vjp,
+                  jvp=vector_norm_jvp, node="LinalgVectorNormBackward0", method=False,
                   function=False, saves={"x": ("x", "result")})
+
+
+def need_real(name, ord):
+    if isinstance(ord, complex):
+        raise Argument(f"{name}: Expected a non-complex scalar as the order of norm.")
 
 
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
     if isinstance(ord, (str, bool)) or ord is None:
         raise ArgumentType("linalg_vector_norm(): argument 'ord' (position 2) must be Number, not "
                            f"{type(ord).__name__}")
+    need_real("linalg.vector_norm", ord)
     return _norm_rule(x, ord, dim, keepdim, dtype=dtype)
 
 
@@ -164,6 +166,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     need_matrix(name, A)
     if not A.dtype.is_differentiable:
         need_float(name, A)
+    need_real(name, ord)
     if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise Argument(f"{name}: Order {ord} not supported.")
     row, column = _two_dims(name, A, dim)
@@ -181,8 +184,8 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
 
 
 def extreme(t, dim, keepdim, largest):
-    """The largest or smallest along `dim`; 0 where there is nothing."""
-    if t._size[dim] == 0:
+    """The largest along `dim`, 0 where there is nothing; or the smallest."""
+    if largest and t._size[dim] == 0:
         return t.sum(dim, keepdim)
     return t.amax(dim, keepdim) if largest else t.amin(dim, keepdim)
 
@@ -231,87 +234,25 @@ def norm(input, p="fro", dim=None, keepdim=False, *, dtype=None):
     return vector_norm(input, 2 if p in (None, "fro") else p, dim, keepdim, dtype=dtype)
 
 
+def nuclear_norm(input, dim=(-2, -1), keepdim=False):
+    return matrix_norm(input, "nuc", dim, keepdim)
+
+
+def frobenius_norm(input, dim, keepdim=False):
+    return vector_norm(input, 2, dim, keepdim)
+
+
+def _powsum(x, ord=2, dim=None, keepdim=False, *, dtype=None):
+    """sum |x|**ord: what a norm takes the root of."""
+    x = carry(np.abs(x if dtype is None else x.astype(dtype.np)))
+    with np.errstate(all="ignore"):
+        total = np.sum(x ** x.dtype.type(ord), axis=all_dims(dim, x.ndim), keepdims=keepdim)
+    return np.asarray(total)
+
+
 composite("norm", norm, helper=True)
-
-# --- distances ---
-
-
-def _dist(self, other, p=2):
-    if self.dtype.kind in "biu" or self.dtype != other.dtype and other.dtype.kind in "biu":
-        kind = dt.BY_NUMPY[self.dtype].scalar_name
-        raise DtypeUnsupported("norm(): input dtype should be either floating point or complex. Got "
-                               f"{kind} instead.")
-    return _vector_norm(self - other, p)
-
-
-def _dist_vjp(ct, ins, y, p):
-    got = _vector_norm_vjp(ct, [ins[0] - ins[1]], y, p, None, False, None)[0]
-    return [got, -got]
-
-
-rule("dist", _dist, inputs=("self", "other"), helper=True, vjp=_dist_vjp,
-     saves=("self", "other", "result"), jvp=lambda t, ins, y, p: _vector_norm_jvp(
-         (t[0] - t[1],), [ins[0] - ins[1]], y, p, None, False, None))
-
-
-def _cdist(x1, x2, p=2.0, compute_mode=None):
-    """Distances between the rows of two (batches of) matrices."""
-    if compute_mode not in (None, "use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist",
-                            "donot_use_mm_for_euclid_dist"):
-        raise ArgumentValue(f"{compute_mode} is not a valid value for compute_mode")
-    for word, t in (("X1", x1), ("X2", x2)):
-        if t.ndim < 2:
-            raise DimCount(f"cdist only supports at least 2D tensors, {word} got: {t.ndim}D")
-    if x1.shape[-1] != x2.shape[-1]:
-        raise ShapeMismatch(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} "
-                            f"X2: {x2.shape[-1]}")
-    for word, t in (("X1", x1), ("X2", x2)):
-        if t.dtype.kind != "f":
-            raise DtypeUnsupported(f"cdist only supports floating-point dtypes, {word} got: "
-                                   f"{dt.BY_NUMPY[t.dtype].scalar_name}")
-    if p < 0:
-        raise Argument("cdist only supports non-negative p values")
-    if x1.dtype != x2.dtype:
-        raise DtypeUnsupported(f"expected scalar type {dt.BY_NUMPY[x1.dtype].scalar_name} but found "
-                               f"{dt.BY_NUMPY[x2.dtype].scalar_name}")
-    away = x1[..., :, None, :] - x2[..., None, :, :]
-    return _vector_norm(away, p, -1) if away.shape[-1] else np.zeros(away.shape[:-1], x1.dtype)
-
-
-def _cdist_slope(ins, y, p):
-    """The derivative of each distance by each coordinate; of an extremum all that tie count."""
-    away = ins[0].unsqueeze(-2) - ins[1].unsqueeze(-3)
-    return norm_slope(away, p, y.unsqueeze(-1))
-
-
-def _cdist_vjp(ct, ins, y, p, compute_mode):
-    got = _cdist_slope(ins, y, p) * over_norm(ct, y, p).unsqueeze(-1)
-    return [got.sum(-2), -got.sum(-3)]
-
-
-def _cdist_jvp(t, ins, y, p, compute_mode):
-    away = t[0].unsqueeze(-2) - t[1].unsqueeze(-3)
-    return over_norm((_cdist_slope(ins, y, p) * away).sum(-1), y, p)
-
-
-rule("cdist", _cdist, inputs=("x1", "x2"), vjp=_cdist_vjp, jvp=_cdist_jvp, method=False, helper=True,
-     saves=("x1", "x2", "result"))
-
-
-def renorm(input, p, dim, maxnorm):
-    """Slices along `dim` whose norm exceeds maxnorm, scaled down to it."""
-    if isinstance(p, complex):
-        raise Argument("renorm: p must be real-valued")
-    if p <= 0:
-        raise Argument("renorm: non-positive-norm not supported")
-    if maxnorm < 0:
-        raise Argument(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
-    if input.ndim < 2:
-        raise DimCount(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
-    d = wrap_dim(dim, input.ndim)
-    size = vector_norm(input, p, [i for i in range(input.ndim) if i != d], True)
-    return input * FUNCTIONS["where"](size > maxnorm, maxnorm / (size + 1e-7), 1.0).to(
-        input.dtype)
-
-
-composite("renorm", renorm, helper=True)
+composite("nuclear_norm", nuclear_norm, method=False, helper=True)
+composite("frobenius_norm", frobenius_norm, method=False, helper=True)
+powers_added = rule("linalg__powsum", _powsum, inputs=("x",), method=False, function=False, helper=True)
+composite("_foreach_powsum", lambda self, ord=2, *, dtype=None: tuple(
+    powers_added(t, ord, dtype=dtype) for t in self), method=False, helper=True)

@@ -9,6 +9,7 @@ import numpy as np
 import reference_impl as torch
 from reference_impl.errors import (
     Argument,
+    ArgumentType,
     DimCount,
     DtypeMismatch,
     DtypeUnsupported,
@@ -27,8 +28,18 @@ from reference_impl.rules.spectra import eigh, svdvals
 from reference_impl.tensor import Tensor
 
 
-def tolerances(a, atol, rtol):
-    """(atol, rtol) as arrays; the default is eps times the larger side, unless atol is given."""
+def tolerances(name, a, **given):
+    """(absolute, relative) as arrays; the default is eps times the larger side, unless the absolute
+    tolerance is given. given: both, the relative one last, by the names that the caller knows.
+    """
+    for word, x in given.items():
+        if isinstance(x, Tensor) and x.is_complex():
+            raise DtypeUnsupported(f"{name}: {word} tensor of complex type is not supported. Got "
+                                   f"{scalar_name(x)}")
+        if not isinstance(x, (Tensor, int, float, type(None))):
+            raise ArgumentType(f"{name.removeprefix('torch.').replace('.', '_')}(): {word} must be a "
+                               f"float or a Tensor, not {type(x).__name__}")
+    atol, rtol = given.values()
     a_given = atol is not None
     atol, rtol = (None if x is None else x._array if isinstance(x, Tensor) else np.asarray(x)
                   for x in (atol, rtol))
@@ -86,7 +97,8 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
                        "tensor with 2 or more dimensions of float, double, cfloat or cdouble types")
     if hermitian:
         need_square("linalg.eigh", A)
-    found = tolerances(A, atol, rcond if rtol is None else rtol)
+    relative = {"rcond": rcond} if rtol is None else {"rtol": rtol}
+    found = tolerances("torch.linalg.pinv", A, atol=atol, **relative)
     return _pseudo_inverse(A, *found, hermitian)
 
 
@@ -101,7 +113,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
         raise DtypeUnsupported("This function doesn't handle types other than float and double")
     if tol is not None:
         atol, rtol = tol, 0.0
-    atol, rtol = tolerances(A, atol, rtol)
+    atol, rtol = tolerances("torch.linalg.matrix_rank", A, atol=atol, rtol=rtol)
     with torch.no_grad():
         s = eigh(A)[0].abs() if hermitian else svdvals(A)
     return torch.from_numpy(np.asarray((s._array > cut(s._array, atol, rtol)).sum(-1)))
@@ -124,7 +136,8 @@ def cond(A, p=None):
         return (first / last if p != -2 else last / first).squeeze(-1)
     need_square(f"linalg.cond(ord={p})", A)
     if p == "nuc":
-        return svdvals(A).sum(-1) * svdvals(torch.linalg.inv_ex(A)[0]).sum(-1)
+        s = svdvals(A)
+        return s.sum(-1) * s.reciprocal().sum(-1)
     inverse, info = torch.linalg.inv_ex(A)
     inverse = inverse.masked_fill((info != 0).unsqueeze(-1).unsqueeze(-1), np.inf)
     norm = OPERATIONS["linalg_matrix_norm"].function
@@ -165,7 +178,10 @@ def _lstsq(self, b, rcond=None, *, driver=None):
     a, right = broadcast_batches(self, b[..., None] if vector else b)
     (m, n), count, batch = a.shape[-2:], right.shape[-1], a.shape[:-2]
     eps = np.finfo(a.real.dtype).eps
-    rtol = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond
+    if rcond is None:
+        rtol = eps * max(m, n)
+    else:      # gelsd takes no number for a tolerance that would cut the largest one off
+        rtol = eps if rcond < 0 or driver == "gelsd" and not 0 < rcond < 1 else rcond
     s = np.linalg.svd(a, compute_uv=False) if a.size else np.zeros((*batch, min(m, n)), a.real.dtype)
     rank = (s > rtol * s.max(-1, initial=0, keepdims=True)).sum(-1)
     # the solution is a part of the memory in which LAPACK had B

@@ -10,6 +10,7 @@ import numpy as np
 import reference_impl as torch
 from reference_impl.errors import (
     DimCount,
+    DimOutOfRange,
     DtypeMismatch,
     NotImplementedFor,
     ShapeMismatch,
@@ -146,15 +147,30 @@ def _ormqr(self, tau, other, left=True, transpose=False):
     for word, t in (("input", self), ("other", other)):
         if t.ndim < 2:
             raise DimCount(f"torch.ormqr: {word} must have at least 2 dimensions.")
-    if self.dtype != other.dtype:
-        raise DtypeMismatch("torch.ormqr: Expected input and other to have the same dtype, but input "
-                            f"has dtype {scalar_name(self)} and other has dtype {scalar_name(other)}")
     side = -2 if left else -1
+    if not tau.ndim:
+        raise DimOutOfRange("Dimension specified as -1 but tensor has no dimensions")
     if other.shape[side] != self.shape[-2]:
         raise ShapeMismatch(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
-    if other.shape[side] < tau.shape[-1]:
-        raise ShapeMismatch(f"torch.ormqr: other.shape[{side}] must be greater than or equal to "
-                            "tau.shape[-1]")
+    if tau.shape[-1] != min(other.shape[side], self.shape[-1]):
+        raise ShapeMismatch(f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], "
+                            "input.shape[-1])")
+    if tau.ndim != self.ndim - 1:
+        raise ShapeMismatch("torch.ormqr: Expected tau to have one dimension less than input, but got "
+                            f"tau.ndim equal to {tau.ndim} and input.ndim is equal to {self.ndim}")
+    if other.ndim != self.ndim:
+        raise ShapeMismatch("torch.ormqr: Expected other to have the same number of dimensions as "
+                            f"input, but got other.ndim equal to {other.ndim} and input.ndim is equal "
+                            f"to {self.ndim}")
+    for word, batch in (("tau", tau.shape[:-1]), ("other", other.shape[:-2])):
+        if batch != self.shape[:-2]:
+            raise ShapeMismatch(f"torch.ormqr: Expected batch dimensions of {word} to be equal to "
+                                f"input.shape[:-2], but got {shape_text(batch)}")
+    for word, t in (("tau", tau), ("other", other)):
+        if t.dtype != self.dtype:
+            raise DtypeMismatch(f"torch.ormqr: Expected input and {word} to have the same dtype, but "
+                                f"input has dtype {scalar_name(self)} and {word} has dtype "
+                                f"{scalar_name(t)}")
     x = other if left else adjoint(other)        # X Q is (Q^H X^H)^H
     back = transpose == left
     order = range(tau.shape[-1]) if back else range(tau.shape[-1] - 1, -1, -1)

@@ -8,7 +8,6 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl import dtypes as dt
-from reference_impl.creation import zeros_like
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
     Argument,

@@ -13,6 +13,7 @@ from reference_impl.rules.matrix_checks import (
     broadcast_batches,
     need_solvable,
     need_square,
+    raise_singular,
     scalar_name,
 )
 
@@ -161,6 +162,11 @@ cholesky_solve = rule("cholesky_solve", _cholesky_solve, inputs=("self", "input2
 def _cholesky_inverse(self, upper=False):
     """The inverse of A, of which self is the Cholesky factor."""
     need_square("cholesky_inverse", self)
+    zero = np.einsum("...ii->...i", self) == 0
+    if zero.any():
+        raise_singular("cholesky_inverse", np.where(zero.any(-1), zero.argmax(-1) + 1, 0),
+                       "The diagonal element {info} is zero, the inversion could not be completed "
+                       "because the input matrix is singular.")
     low, high = _halves(self, upper)
     unit = np.broadcast_to(np.eye(self.shape[-1], dtype=self.dtype), self.shape)
     return substitute(high, substitute(low, unit, False, False), True, False)
