@@ -58,7 +58,9 @@ from reference_impl.threads import (
 from reference_impl import arranging
 from reference_impl import internals as _C
 from reference_impl.namespaces import ops
-from reference_impl import cuda, linalg, nn, return_types, special, statistics, storages, testing, utils
+from reference_impl import (
+    cuda, linalg, masked, nn, return_types, special, statistics, storages, testing, utils,
+)
 
 from reference_impl.aliases import give_second_names
 

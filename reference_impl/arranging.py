@@ -17,6 +17,7 @@ from reference_impl.errors import (
     DtypeUnsupported,
     ShapeMismatch,
 )
+from reference_impl.formats import contiguous_format
 from reference_impl.geometry import broadcast_shapes as common_shape
 from reference_impl.geometry import wrap_dim
 from reference_impl.promotion import result_dtype
@@ -341,8 +342,8 @@ def _copying(view):
     def function(input, *args, **named):
         got = call(view, input, *args, **named)
         if isinstance(got, tuple):
-            return tuple(t.clone(memory_format=None).contiguous() for t in got)
-        return got.clone().contiguous()
+            return tuple(t.clone(memory_format=contiguous_format) for t in got)
+        return got.clone(memory_format=contiguous_format)
     function.__name__ = f"{view}_copy"
     return function
 
