@@ -13,10 +13,10 @@ from reference_impl.return_types import named
 # functions made of others that cast
 CASTING = frozenset((
     "addr", "bernoulli", "clamp_max", "clamp_min", "diff", "float_power", "ger",
-    "kron", "ldexp", "lerp.Scalar", "logical_not", "logsumexp", "max", "max.other", "mean", "min",
-    "min.other", "mvlgamma", "nanmean", "nansum", "outer", "polygamma", "pow", "special_ndtr",
-    "square", "std", "var"))
-EXACT = frozenset(("log_softmax", "logcumsumexp", "softmax", "where"))    # promote, but do not cast
+    "kron", "ldexp", "lerp.Scalar", "logical_not", "logsumexp", "max", "mean", "min", "mvlgamma",
+    "nanmean", "nansum", "outer", "polygamma", "pow", "special_ndtr", "square", "std", "var"))
+# promote, or have a namesake above, but do not cast
+EXACT = frozenset(("log_softmax", "logcumsumexp", "max.dim", "min.dim", "softmax", "where"))
 JOINING = frozenset(("cat", "column_stack", "dstack", "hstack", "row_stack", "stack", "vstack"))
 SUMS = frozenset(("cumprod", "cumsum", "mean", "nansum", "prod", "sum"))
 # functions of matrices that cast, and what they call themselves and their results
@@ -81,9 +81,10 @@ WORDS = {
 
 def casts(rule):
     """Whether the target may have any dtype that can hold the result."""
-    if rule.public_name in EXACT:
+    names = {rule.name, rule.public_name}
+    if names & EXACT:
         return False
-    if rule.name in CASTING:
+    if names & CASTING:
         return True
     several = len(rule.inputs) > 1
     return rule.promote in ("float", "bool_out", "sum") or rule.promote == "result" and several

@@ -71,7 +71,7 @@ CASES = {
     "matrix_exp": (LINALG.matrix_exp, (3, 3)),
     "householder_product": (LINALG.householder_product, (4, 3), (2,)),
     "ormqr": (T.ormqr, (4, 3), (3,), (4, 2)),
-    "ormqr right, transposed": (lambda *x: T.ormqr(*x, False, True), (4, 3), (2,), (2, 4)),
+    "ormqr right, transposed": (lambda *x: T.ormqr(*x, False, True), (4, 3), (3,), (2, 4)),
     "addmm": (lambda *x: T.addmm(*x, beta=2, alpha=3), (2,), (2, 3), (3, 2)),
     "addr": (lambda *x: T.addr(*x, beta=2, alpha=3), (3,), (2,), (3,)),
     "addbmm": (T.addbmm, (2, 2), (2, 2, 3), (2, 3, 2)),
