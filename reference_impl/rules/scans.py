@@ -280,19 +280,7 @@ def nonzero(input, *, as_tuple=False):
     return table.t()
 
 
-def nonzero_static(input, *, size, fill_value=-1):
-    """The first `size` rows of nonzero, and rows of fill_value where there are fewer."""
-    if size < 0:
-        raise Argument("nonzero_static: 'size' must be an non-negative integer")
-    places = np.nonzero(vector(input._array))[:input.ndim]
-    table = np.full((size, input.ndim), fill_value, np.int64)
-    for column, found in zip(table.T, places, strict=True):
-        column[:len(found)] = found[:size]
-    return OPERATIONS["from_array"].function(table, dt.int64)
-
-
 composite("nonzero", nonzero, helper=True)
-composite("nonzero_static", nonzero_static, helper=True)
 composite("argwhere", lambda input: nonzero(input), helper=True)
 
 
