@@ -54,6 +54,9 @@ from reference_impl.legacy import set_default_tensor_type
 from reference_impl.random import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )
+from reference_impl.threads import (
+    get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads,
+)
 from reference_impl.drawing import (
     bernoulli, multinomial, normal, poisson, rand, rand_like, randint, randint_like, randn,
     randn_like, randperm,
@@ -62,7 +65,7 @@ from reference_impl import arranging, random_fills
 from reference_impl import internals as _C
 from reference_impl.namespaces import ops
 from reference_impl import (
-    cuda, fft, linalg, nn, return_types, signal, special, statistics, storages, testing, utils,
+    cuda, fft, linalg, masked, nn, return_types, signal, special, statistics, storages, testing, utils,
 )
 
 from reference_impl.aliases import give_second_names

@@ -123,7 +123,8 @@ def bind(rule, args, kwargs, strict):
                                f'"{_public(rule.names[i])}"')
         elif kind == "argument":
             wanted = rule.parameters[i].type
-            if wanted is not None and not isinstance(value, wanted):
+            if wanted is not None and (not isinstance(value, wanted)
+                                       or wanted is int and isinstance(value, bool)):
                 if wanted is DTYPE:
                     values[i] = dt.check_dtype(value)
                     continue
@@ -136,17 +137,19 @@ def bind(rule, args, kwargs, strict):
     return values
 
 
-ALPHA_SECOND = {"add", "add_", "sub", "sub_"}    # tools/autograd/deprecated.yaml
+# Numbers before tensors, as calls once were (tools/autograd/deprecated.yaml): T tensor, N number
+FACTORS_FIRST = {
+    **dict.fromkeys(("add", "sub"), ("TNT", "TNN")), **dict.fromkeys(("addcdiv", "addcmul"), ("TNTT",)),
+    **dict.fromkeys(("addbmm", "addmm", "addmv", "addr", "baddbmm"),
+                    ("NTNTT", "NTTT", "TNNTT", "TNTT"))}
 
 
 def _collect(rule, args):
     """Loose integers gathered into the varargs parameter: permute(0, 1)."""
-    if rule.varargs is None and len(args) == 3 and rule.public_name in ALPHA_SECOND:
-        warnings.warn(f"This overload of {rule.public_name} is deprecated: {rule.public_name}(input, "
-                      "alpha, other). Consider using the one with alpha as a keyword.", UserWarning,
-                      stacklevel=5)
-        return (args[0], args[2], args[1]), 3
     if rule.varargs is None:
+        found = _factors_last(rule, args)
+        if found is not None:
+            return found, len(args)
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
     place = rule.by_name[rule.varargs]
@@ -156,6 +159,19 @@ def _collect(rule, args):
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
     return args, len(args)
+
+
+def _factors_last(rule, args):
+    """The arguments in the order of the parameters, where the call has an old form."""
+    kinds = "".join("T" if isinstance(a, Tensor) else "N" for a in args)
+    if kinds not in FACTORS_FIRST.get(rule.public_name.removesuffix("_"), ()):
+        return None
+    warnings.warn(f"This overload of {rule.public_name} is deprecated: numbers before tensors. Consider "
+                  "giving them as keywords.", UserWarning, stacklevel=5)
+    if kinds == "TNN":
+        return args[0], args[2], args[1]
+    return (*(a for a in args if isinstance(a, Tensor)),
+            *(a for a in args if not isinstance(a, Tensor)))
 
 
 def _is_input(rule, i, value, strict, values):
@@ -192,7 +208,8 @@ def _wrong(rule, i, value):
         k = next(k for k, v in enumerate(value) if not isinstance(v, Tensor))
         return ArgumentType(f"expected Tensor as element {k} in argument {i}, but got "
                             f"{type(value[k]).__name__}")
-    want = {"tensors": "tuple of Tensors", "argument": "Number"}.get(kind, "Tensor")
+    want = {"tensors": "tuple of Tensors", "argument": getattr(
+        rule.parameters[i].type, "__name__", "Number")}.get(kind, "Tensor")
     return ArgumentType(f"{rule.public_name}(): argument '{_public(rule.names[i])}' (position "
                         f"{i + 1}) must be {want}, not {type(value).__name__}")
 
@@ -243,7 +260,10 @@ def run(rule, values):
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
     layout = rule.layout(**arguments) if callable(rule.layout) else rule.layout
-    outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
+    if isinstance(layout, tuple):
+        outputs = [from_result(r, arrays, own, flat) for r, own in zip(raw, layout, strict=True)]
+    else:
+        outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
     if any(t._meta for t in flat):
         check_devices(flat)
         for out in outputs:

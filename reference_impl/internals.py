@@ -15,7 +15,7 @@ from reference_impl.saved_hooks import increment_version as _increment_version
 from reference_impl.saving import SavedTensor, keep, packing
 
 __all__ = ["_WeakTensorRef", "_autograd", "_current_autograd_node", "_current_graph_task_execution_order",
-           "_current_graph_task_id", "_functions", "_increment_version",
+           "_current_graph_task_id", "_functions", "_increment_version", "_is_alias_of",
            "_will_engine_execute_node", "is_grad_enabled"]
 
 _set_fwd_grad_enabled, _is_fwd_grad_enabled = forward_ad.set_enabled, forward_ad.is_enabled
@@ -26,6 +26,11 @@ _functions = SimpleNamespace(AccumulateGrad=AccumulateGrad, DelayedError=Delayed
 def _current_autograd_node():
     """The node whose backward, or whose hook, runs now; None outside of backward."""
     return current.node
+
+
+def _is_alias_of(first, second):
+    """Whether two tensors share their memory."""
+    return first._storage is second._storage
 
 
 def _current_graph_task_id():

@@ -8,6 +8,7 @@ from reference_impl.bits import Reading
 from reference_impl.formats import common_format, format_stride, memory_format
 from reference_impl.geometry import (
     Geometry,
+    column_stride,
     contiguous_stride,
     elementwise_stride,
     numel,
@@ -178,6 +179,9 @@ def from_result(raw, inputs, layout, operands):
         stride = preserved_stride(size, operands[0]._stride)
         if stride != contiguous_stride(size):
             return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if layout == "columns" and len(size) > 1:
+        stride = column_stride(size)
+        return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
     if isinstance(layout, memory_format) and layout.order:
         stride = format_stride(size, layout)
         return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)

@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 import reference_impl as torch
+from reference_impl import dtypes as dt
 from reference_impl.errors import (
     DtypeUnsupported,
     EmptyReduction,
@@ -115,8 +116,10 @@ rule("sum", _sum, inputs=("self",), promote="sum", jvp="linear", node=numbered("
 
 
 def _mean(self, dim=None, keepdim=False, *, dtype=None):
-    need_float(self, "mean(): could not infer output dtype. Input dtype must be either a floating "
-                     f"point or complex dtype. Got: {self.dtype.name}")
+    what = "Input" if dtype is None else "Optional"
+    self = self if dtype is None else self.astype(dtype.np)
+    need_float(self, f"mean(): could not infer output dtype. {what} dtype must be either a floating "
+                     f"point or complex dtype. Got: {dt.BY_NUMPY[self.dtype].scalar_name}")
     axes = all_dims(dim, self.ndim)
     added = total(self, axes, keepdim)
     n = count(self.shape, axes)

@@ -4,6 +4,8 @@ Shapes: self (..., n, ...); dim names the reduced dimensions, None and [] all of
 each with size 1. The divisor is max(0, n - correction), correction None meaning 1.
 """
 
+import warnings
+
 import numpy as np
 
 import reference_impl as torch
@@ -16,19 +18,24 @@ def _freedom(shape, dim, correction):
     return max(0, count(shape, dim) - (1 if correction is None else correction))
 
 
-def _var(self, dim=None, *, correction=None, keepdim=False, name="std and var"):
-    need_float(self, f"{name} only support floating point and complex dtypes")
+def _var(self, dim=None, *, correction=None, keepdim=False, name="var"):
+    named = name if name.endswith("mean") else "std and var"
+    need_float(self, f"{named} only support floating point and complex dtypes")
     axes, x = all_dims(dim, self.ndim), carry(self)
     n = count(self.shape, axes)
     away = x - np.sum(x, axis=axes, keepdims=True) / (n if x.dtype == object else x.dtype.type(n))
     square = (away * away.conj()).real if x.dtype.kind == "c" else away * away
     total = np.sum(square, axis=axes, keepdims=keepdim)
     freedom = _freedom(self.shape, axes, correction)
+    if freedom <= 0:
+        warnings.warn(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than "
+                      "the reduction factor (input numel divided by output numel).", UserWarning,
+                      stacklevel=6)
     out = total / (freedom if x.dtype == object else total.dtype.type(freedom))
     return out if x.dtype.kind == "c" else out.astype(self.dtype)
 
 
-def _std(self, dim=None, *, correction=None, keepdim=False, name="std and var"):
+def _std(self, dim=None, *, correction=None, keepdim=False, name="std"):
     x = carry(self)
     root = np.sqrt(_var(x, dim, correction=correction, keepdim=keepdim, name=name))
     return root if x.dtype.kind == "c" else root.astype(self.dtype)
