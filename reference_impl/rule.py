@@ -64,6 +64,7 @@ with a type (`def forward(self, dim: int)`) fits only values of that type.
 """
 
 import inspect
+import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -199,9 +200,10 @@ def composite(name, function_of_tensors, *, method=True, function=True, helper=F
 
 
 def node_name(name):
-    """Graph node name as torch makes it: masked_fill -> MaskedFillBackward0."""
+    """Graph node name as torch makes it: masked_fill -> MaskedFillBackward0, log1p -> Log1P..."""
     words = name.split(".")[0].strip("_").split("_")
-    return "".join(w[:1].upper() + w[1:] for w in words) + "Backward0"
+    joined = "".join(w[:1].upper() + w[1:] for w in words)
+    return re.sub(r"\d[a-z]", lambda found: found[0].upper(), joined) + "Backward0"
 
 
 def _inputs(name, forward, inputs):

@@ -209,7 +209,7 @@ def _ctc(log_probs, targets, *, input_lengths, target_lengths, blank, zero_infin
         t = input_lengths[n]
         one, slope = one_sequence(log_probs[:t, n].astype(np.float64), labels, blank)
         if zero_infinity and one == np.inf:
-            one, slope = 0.0, np.zeros_like(slope)
+            slope = np.zeros_like(slope)
         losses.append(one)
         slopes[:t, n] = slope
     return np.asarray(losses).astype(log_probs.dtype), slopes.astype(log_probs.dtype)
@@ -246,6 +246,8 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
         lp, targets if batched or targets.ndim == 1 else targets.reshape(-1),
         input_lengths=lengths[0], target_lengths=lengths[1], blank=blank,
         zero_infinity=zero_infinity)[0]
+    if zero_infinity:
+        losses = where(losses == np.inf, 0, losses)
     if not batched:
         losses = losses.squeeze(0)
     if word == "mean":

@@ -120,7 +120,8 @@ def rounded(self, *, decimals):
     return out.astype(self.dtype)
 
 
-unary("round.decimals", rounded, helper=True, vjp=lambda ct, ins, y, decimals: [zeros_like(ct)],
+unary("round.decimals", rounded, helper=True, node="RoundBackward1",
+      vjp=lambda ct, ins, y, decimals: [zeros_like(ct)],
       jvp=lambda t, ins, y, decimals: zeros_like(t[0]))
 
 
