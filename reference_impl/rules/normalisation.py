@@ -233,14 +233,28 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
         mean, scale))
 
 
+def group_moments(x, runs, eps):
+    """How far each element is from its mean, and the inverse deviations, in runs (N, group, -1)."""
+    wide = widened(x).reshape(runs)
+    away = wide - wide.mean([2], True)
+    return away, ((away * away).mean([2], True) + eps).rsqrt()
+
+
 def group_norm_vjp(ct, ins, y, N, C, HxW, group, eps):
     x, weight, bias = ins
+    runs, axes = (N, group, C // group * HxW), list(_batch_axes(x.ndim))
+    away, scale = group_moments(x, runs, eps)
+    of_x = 0
+    if ct[1] is not None:
+        of_x = ct[1].reshape(N, group, 1) / runs[2]
+    if ct[2] is not None:
+        of_x = of_x - ct[2].reshape(N, group, 1) * scale ** 3 * away / runs[2]
+    if ct[0] is None:
+        return [of_x.expand(runs).reshape(x._size).to(x.dtype), None, None]
     g = widened(ct[0])
     scaled = g if weight is None else g * along_channels(widened(weight), x.ndim)
-    runs = (N, group, C // group * HxW)
-    of_x, unit = standardised_vjp(scaled.reshape(runs), widened(x).reshape(runs), [2], eps)
-    axes = list(_batch_axes(x.ndim))
-    return [of_x.reshape(x._size).to(x.dtype),
+    of_unit, unit = standardised_vjp(scaled.reshape(runs), widened(x).reshape(runs), [2], eps)
+    return [(of_unit + of_x).reshape(x._size).to(x.dtype),
             None if weight is None else (g * unit.reshape(x._size)).sum(axes),
             None if bias is None else g.sum(axes)]
 
@@ -248,13 +262,16 @@ def group_norm_vjp(ct, ins, y, N, C, HxW, group, eps):
 def group_norm_jvp(t, ins, y, N, C, HxW, group, eps):
     x, weight, _ = ins
     runs = (N, group, C // group * HxW)
-    of_unit, unit = standardised_vjp(widened(t[0]).reshape(runs), widened(x).reshape(runs), [2], eps)
-    moved = affine_jvp(t, of_unit.reshape(x._size), unit.reshape(x._size), weight, x.ndim)
-    return moved.to(x.dtype), None, None
+    away, scale = group_moments(x, runs, eps)
+    moved = widened(t[0]).reshape(runs)
+    of_unit, unit = standardised_vjp(moved, widened(x).reshape(runs), [2], eps)
+    out = affine_jvp(t, of_unit.reshape(x._size), unit.reshape(x._size), weight, x.ndim)
+    of_scale = -(scale ** 3) * (moved * away).mean([2], True)
+    return out.to(x.dtype), moved.mean([2]).to(x.dtype), of_scale.squeeze(2).to(x.dtype)
 
 
 _group = rule("native_group_norm", native_group_norm, inputs=("input", "weight?", "bias?"),
-              vjp=group_norm_vjp, jvp=group_norm_jvp, saves=("input", "weight"), differentiable=(0,),
+              vjp=group_norm_vjp, jvp=group_norm_jvp, saves=("input", "weight"), partial=True,
               layout="input format", method=False, helper=True)
 
 

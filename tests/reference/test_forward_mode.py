@@ -56,6 +56,7 @@ FUNCTIONS = (
         "binary_cross_entropy(x / 7, c / 9)", "binary_cross_entropy_with_logits(x, x / 9)",
         "kl_div(x, c, reduction='sum')", "batch_norm(x, None, None, x[0], x[1], True)",
         "batch_norm(x, c[0], c[1], c[0], c[1])", "group_norm(x, 1, x[0])", "rms_norm(x, (2,))",
+        "rms_norm(x, (2,), c[0])", "group_norm(x.repeat(1, 2), 2)",
         "conv1d(x[None], x[None], x[0, :1])", "conv3d(x[None, None, None], x[None, None, None])",
         "conv_transpose1d(x[None], c[..., None], x[0])", "pad(x[None], (1, 1), mode='reflect')",
         "pad(x, (1, 0), value=3.)", "unfold(x[None, None], 1)", "max_pool1d(x, 2)", "avg_pool1d(x, 2)",
@@ -70,6 +71,8 @@ FUNCTIONS = (
     "T.channel_shuffle(x.reshape(1, 4, 1), 2)", "T.fft.fft(x).real", "T.fft.rfft(x, 3).imag",
     "T.fft.irfft(x)", "T.fft.fftn(x).real", "T.fft.hfft(x)", "T.fft.ihfftn(x).real",
     "T.stft(x[0], 2, 1, return_complex=True, pad_mode='constant').real", "T.gradient(x)[0]",
+    "T.native_group_norm(x, None, None, 2, 2, 1, 1, 0.1)[1]",
+    "T.native_group_norm(x, x[0], x[1], 2, 2, 1, 1, 0.1)[2]",
     "x.clamp_min(c)", "x.clamp_max(2.5)", "T.frexp(x)[0]", "T.logaddexp(x, c)",
     # scatters
     "x.scatter_reduce(0, T.tensor([[0, 1]]), c, 'sum')",
