@@ -1,6 +1,5 @@
 """From a call to a result: bind arguments, choose the overload, promote, compute, record."""
 
-import warnings
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
 from reference_impl.graph import edges_of, keep_tangents, record
+from reference_impl.older_calls import factors_last
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, DTYPE, NO_DEFAULT, NUMPY_NAMES
@@ -137,17 +137,10 @@ def bind(rule, args, kwargs, strict):
     return values
 
 
-# Numbers before tensors, as calls once were (tools/autograd/deprecated.yaml): T tensor, N number
-FACTORS_FIRST = {
-    **dict.fromkeys(("add", "sub"), ("TNT", "TNN")), **dict.fromkeys(("addcdiv", "addcmul"), ("TNTT",)),
-    **dict.fromkeys(("addbmm", "addmm", "addmv", "addr", "baddbmm"),
-                    ("NTNTT", "NTTT", "TNNTT", "TNTT"))}
-
-
 def _collect(rule, args):
     """Loose integers gathered into the varargs parameter: permute(0, 1)."""
     if rule.varargs is None:
-        found = _factors_last(rule, args)
+        found = factors_last(rule, args)
         if found is not None:
             return found, len(args)
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
@@ -159,19 +152,6 @@ def _collect(rule, args):
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
     return args, len(args)
-
-
-def _factors_last(rule, args):
-    """The arguments in the order of the parameters, where the call has an old form."""
-    kinds = "".join("T" if isinstance(a, Tensor) else "N" for a in args)
-    if kinds not in FACTORS_FIRST.get(rule.public_name.removesuffix("_"), ()):
-        return None
-    warnings.warn(f"This overload of {rule.public_name} is deprecated: numbers before tensors. Consider "
-                  "giving them as keywords.", UserWarning, stacklevel=5)
-    if kinds == "TNN":
-        return args[0], args[2], args[1]
-    return (*(a for a in args if isinstance(a, Tensor)),
-            *(a for a in args if not isinstance(a, Tensor)))
 
 
 def _is_input(rule, i, value, strict, values):

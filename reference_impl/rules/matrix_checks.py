@@ -4,7 +4,6 @@ import numpy as np
 
 from reference_impl import dtypes as dt
 from reference_impl.errors import (
-    DimCount,
     DtypeMismatch,
     DtypeUnsupported,
     LinalgSingular,
@@ -19,7 +18,7 @@ def scalar_name(x):
 
 def need_matrix(name, a, word="A"):
     if a.ndim < 2:
-        raise DimCount(f"{name}: The input tensor {word} must have at least 2 dimensions.")
+        raise ShapeMismatch(f"{name}: The input tensor {word} must have at least 2 dimensions.")
 
 
 def need_square(name, a, word="A"):

@@ -55,13 +55,12 @@ def _cholesky_ex(name, self, upper, check_errors):
 
 
 def _cholesky_vjp(ct, y, upper):
-    # Murray, Differentiation of the Cholesky decomposition (2016), eq. 10, with the half of the
-    # triangle of Lᴴ ct made Hermitian below the diagonal only, as torch does: the diagonal of L is
-    # real, and what a complex ct says of it changes nothing for a Hermitian matrix
+    # Murray, Differentiation of the Cholesky decomposition (2016), eq. 10: L⁻ᴴ Φ(Lᴴ ct) L⁻¹ made
+    # Hermitian because the matrix is; the diagonal of L is real, and so is all that a ct says of it
     low, ct = (adjoint(y), adjoint(ct)) if upper else (y, ct)
-    inner = (adjoint(low) @ ct).tril()
-    inner = (inner + adjoint(inner.tril(-1))) / 2
-    got = solve_triangular(adjoint(low), inner, upper=True)
+    inner = adjoint(low) @ ct
+    half = (inner.tril() + inner.tril(-1)) / 2
+    got = solve_triangular(adjoint(low), (half + adjoint(half)) / 2, upper=True)
     return [solve_triangular(low, got, upper=False, left=False)]
 
 
