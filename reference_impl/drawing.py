@@ -142,13 +142,33 @@ rand = _drawn("rand", uniform_array, "check_uniform_bounds")
 randn = _drawn("randn", normal_array, "normal_kernel_cpu")
 
 
-def randint(low, high=None, size=None, *, generator=None, out=None, dtype=None, layout=None,
-            device=None, requires_grad=False, pin_memory=False):
-    """Integers of [low, high): randint(high, size) or randint(low, high, size)."""
-    if size is None:
-        low, high, size = 0, low, high
-    elif high is None:
-        low, high = 0, low
+def _limits_and_size(given, **named):
+    """(low, high, size) of a call randint([low,] high, size), any of them by name."""
+    named = {k: x for k, x in named.items() if x is not None}
+    names = ("low", "high", "size")[-max(2, len(given) + len(named)):]
+    bound = dict(zip(names, given, strict=False)) | named
+    if not given and "high" not in named and "low" in named:
+        raise ArgumentType('randint() missing 2 required positional argument: "high", "size"')
+    if len(given) + len(named) > 3 or len(bound) < len(given) + len(named) or set(bound) != set(names):
+        raise ArgumentType("randint() received an invalid combination of arguments - got ("
+                           + ", ".join([type(x).__name__ for x in given]
+                                       + [f"{k}={type(x).__name__}" for k, x in named.items()])
+                           + "), but expected ([int low,] int high, tuple of ints size)")
+    return bound.get("low", 0), bound["high"], bound["size"]
+
+
+def randint(*given, low=None, high=None, size=None, generator=None, out=None, dtype=None,
+            layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Integers of [low, high): randint(high, size) or randint(low, high, size).
+
+    Raises Argument where low >= high or the dtype cannot hold them, ArgumentType for other arguments.
+    """
+    low, high, size = _limits_and_size(given, low=low, high=high, size=size)
+    for word, value in (("low", low), ("high", high)):
+        if isinstance(value, float):
+            raise ArgumentType(f"randint(): argument '{word}' must be int, not float")
+    if isinstance(size, int):
+        raise ArgumentType("randint(): argument 'size' must be tuple of ints, not int")
     dtype = requested(dtype, out, layout, device) or dt.int64
     low, high = int(low), int(high)
     check_order(low, high)

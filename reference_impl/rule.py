@@ -40,6 +40,7 @@ saves     {input: names} what is kept for that input's cotangent: input names an
           that names the missing entry.
 inplace   True also makes `name_`.
 apart     True: in place, no input may share memory with what is written, not even all of it.
+overlapping  True: in place, what is written may lie on itself, as an expanded tensor does.
 node      the graph node's name, or a function of the arguments that gives it; default
           CamelCase(name) + "Backward0".
 layout    "elementwise" (strides follow the inputs, as torch's iterator does), "contiguous",
@@ -121,6 +122,7 @@ class Rule:
     retype: object = None          # views: dtype of the result, from (input, **args)
     partial: bool = False          # vjp sees None where no cotangent arrived
     apart: bool = False            # in place: no input may share memory with what is written
+    overlapping: bool = False      # in place: what is written may share memory with itself
     tracked: bool = True           # views: whether the result knows its base
     flips: int = 0                 # views: bits that the result has where the input has not
     runs_inplace: bool = False     # this is the `name_` form of `base`
@@ -147,7 +149,7 @@ class Rule:
 def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", saves=None,
          inplace=False, method=True, function=True, node=None, layout=None, numbers=None,
          varargs=None, differentiable=None, unpromoted=(), accepts="",
-         accepts_each=False, helper=False, apart=False, partial=False):
+         accepts_each=False, helper=False, apart=False, overlapping=False, partial=False):
     """Register one operation (see the module's text) and return its function.
 
     Raises ValueError for a wrong declaration.
@@ -164,7 +166,7 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
                 promote in BROADCASTING and len(names) > 1 if numbers is None else numbers,
                 varargs, differentiable,
                 tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()), accepts_each)
-    made.apart, made.partial = apart, partial
+    made.apart, made.overlapping, made.partial = apart, overlapping, partial
     return _register(made, method, function, helper)
 
 
