@@ -116,6 +116,11 @@ def _logistic(x: Number) -> Number:
     return 1 / (1 + steps.exp(-x))
 
 
+def _sigmoid_ct(o: Operands) -> Number:
+    y = _logistic(o.x)
+    return o.ct * (y * (1 - y))
+
+
 def _not_inf(n: Number) -> Number:
     return where(n.a == np.inf, 0, n)
 
@@ -126,7 +131,8 @@ def _softplus(o: Operands) -> Number:
 
 def _silu_ct(o: Operands) -> Number:
     s = _logistic(o.x)
-    return o.ct * s + (o.ct * o.x) * (s * (1 - s))
+    # XLA's compiler fuses a product into the sum: a subnormal one is not flushed
+    return steps.fused(o.ct, s, (o.ct * o.x) * (s * (1 - s)))
 
 
 def _gelu_ct(o: Operands) -> Number:
@@ -254,7 +260,7 @@ def _float_divmod(o: Operands) -> tuple[Number, Number]:
     mod = steps.fmod(x, y)
     quotient = where(y.equals(0), x, x - mod) / y
     wrong = ~mod.equals(0) & (steps.sign(y).a != steps.sign(mod).a)
-    return steps.rint(where(wrong, quotient - 1, quotient)), where(wrong, mod + y, mod)
+    return steps.round_away(where(wrong, quotient - 1, quotient)), where(wrong, mod + y, mod)
 
 
 _all(
@@ -264,6 +270,8 @@ _all(
     reciprocal__ct_self=lambda o: o.ct * (-1 * _power(o.x, -2)),
     sqrt__ct_self=lambda o: o.ct * (0.5 / steps.sqrt(o.x)),
     rsqrt__ct_self=lambda o: o.ct * (-0.5 * (1 / steps.sqrt(o.x) / o.x)),
+    exp__ct_self=lambda o: o.ct * steps.exp(o.x),
+    sigmoid__ct_self=_sigmoid_ct,
     exp2__y=lambda o: steps.exp(LN2 * o.x),
     exp2__ct_self=lambda o: (o.ct * LN2) * steps.exp(LN2 * o.x),
     log2__y=_log2,

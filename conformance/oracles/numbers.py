@@ -203,10 +203,13 @@ class Judge:
                     s.second if self.key == "second" else None,
                 )
             )  # fmt: skip
-            if self.key == "vjp" and self.ctx.op.saves_result:
-                moved = e.change_of_result(self.ctx.op, s.case, s.expected, s.cotangents or [])
+            if self.key != "value" and self.ctx.op.saves_result:
+                moved = e.change_of_result(
+                    self.ctx.op, s.case, s.expected, self.pick, s.cotangents,
+                    s.second if self.key == "second" else None,
+                )  # fmt: skip
                 total = [
-                    t if m is None or t is None else t + _summed_to(m, t.shape)
+                    t if m is None or t is None else t + m
                     for t, m in zip(total, moved, strict=True)
                 ]
             self._change = total
@@ -337,9 +340,3 @@ def _apply(function: Callable[[np.ndarray], np.ndarray], a: np.ndarray) -> np.nd
     """The function's result as an array of the same dtype (NumPy makes scalars of 0-dim ones)."""
     return np.asarray(function(a)).astype(a.dtype)
 
-
-def _summed_to(terms: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Terms of a broadcast operand's cotangent, added up to the operand's own shape."""
-    lead = tuple(range(terms.ndim - len(shape)))
-    ones = tuple(len(lead) + i for i, n in enumerate(shape) if n == 1 != terms.shape[len(lead) + i])
-    return terms.sum(axis=lead + ones, keepdims=True).reshape(shape)

@@ -140,7 +140,10 @@ power = _function("power", np.power)
 erfc = _function("erfc", lambda a: special.erfc(a.astype(np.float64)))
 floor = _function("floor", np.floor, exact=True)
 sign = _function("sign", np.sign, exact=True)
-rint = _function("rint", np.rint, exact=True)
+# halves away from zero, where NumPy's rint goes to even
+round_away = _function(
+    "round_away", lambda a: np.copysign(np.floor(np.abs(a) + 0.5), a), exact=True
+)
 maximum = _function("maximum", np.maximum, exact=True)
 minimum = _function("minimum", np.minimum, exact=True)
 
@@ -153,7 +156,7 @@ def fmod(x: Number, y: Number) -> Number:
 
 
 def fused(x: Number, y: Any, z: Any) -> Number:
-    """x * y + z, rounded once; of float32 numbers at most, whose products the wide dtype holds."""
+    """x * y + z, rounded once, as far as the wide dtype holds the product (it does float32's)."""
     return x._step(lambda a, b, c: a * b + c, y, z)
 
 
