@@ -244,8 +244,9 @@ def other_zero(p: Prediction) -> np.ndarray:
     return np.where(p.norm == 0, -p.norm, p.norm)
 
 
-# How far a function may be from the exact one, in ulp of the dtype it is computed in: near a tie,
-# or near the limits of the dtype's range, the neighbour is as right. The nearest comes first.
+# How far a function may be from the exact one, in ulp of the dtype it is computed in (what the
+# tables of exp, log, tanh, … allow). All these results are as right, and decide more than a last
+# place near a tie, near the limits of the range, and where later steps cancel.
 NEIGHBOURS = (0.0, 1.0, -1.0, 2.0, -2.0, 4.0, -4.0)
 
 
@@ -255,8 +256,8 @@ def _followed(p: Prediction, dtype: str) -> np.ndarray:
     found = FORMULAS.get((library, p.ctx.op.name, p.comparison.what))
     if found is None or common not in FORMATS:
         return p.norm
-    chosen, open_ = None, np.ones(p.norm.shape, bool)
     ulp = 2 * FORMATS["float32" if common in HALVES else common].unit
+    results: list[np.ndarray] = []
     for nudge in NEIGHBOURS:
         # float16's subnormal numbers are normal ones in float32, in which they are computed
         flush = library == "jax" and dtype != "float16"
@@ -265,24 +266,46 @@ def _followed(p: Prediction, dtype: str) -> np.ndarray:
             return p.norm  # summed over what it was broadcast to
         if dtype != common:
             result = Machine(common).number(result).kept
-        result = as_dtype(result.astype(p.norm.dtype), p.comparison.observed)
-        chosen = result if chosen is None else np.where(open_ & _like(p, result), result, chosen)
-        open_ = open_ & ~_like(p, chosen)
-        if not open_.any():
+        results.append(as_dtype(result.astype(p.norm.dtype), p.comparison.observed))
+        if not _open(p, results).any():
             break
-    return chosen
+    return _nearest(p, results)
 
 
-def _like(p: Prediction, predicted: np.ndarray) -> np.ndarray:
-    """Where a prediction is what is seen: to the last bit in a short dtype, in which that is a
-    matter of ties; else zero, finite, infinite or nan as it is, which the range decides."""
-    with np.errstate(all="ignore"):
-        seen = p.comparison.observed.astype(predicted.dtype)
-        same = (seen == predicted) | (np.isnan(seen) & np.isnan(predicted))
-        if p.sample.expected.common in HALVES:
-            return same
-        plain = np.isfinite(seen) & (seen != 0) & np.isfinite(predicted) & (predicted != 0)
-        return same | plain
+def _open(p: Prediction, results: list[np.ndarray]) -> np.ndarray:
+    """Where no result is what is seen: to the last bit in a short dtype, of the same kind (a zero,
+    a number, an infinity, a nan) where the norm allows it."""
+    same = np.zeros(p.norm.shape, bool)
+    for result in results:
+        seen = p.comparison.observed.astype(result.dtype)
+        same |= (seen == result) | (np.isnan(seen) & np.isnan(result))
+        if p.sample.expected.common not in HALVES:
+            same |= _numbers(seen, result) & ~p.comparison.over
+    return ~same
+
+
+def _nearest(p: Prediction, results: list[np.ndarray]) -> np.ndarray:
+    """The first result; where another is what is seen, or what is seen lies between two, that."""
+    chosen = results[0]
+    seen = p.comparison.observed.astype(chosen.dtype)
+    low = high = np.full(chosen.shape, np.nan, chosen.dtype)
+    for result in results:
+        numbers = _numbers(seen, result)
+        with np.errstate(invalid="ignore"):
+            same = (seen == result) | (np.isnan(seen) & np.isnan(result))
+        chosen = np.where(same | (numbers & ~_numbers(seen, chosen)), result, chosen)
+        low = np.where(numbers, np.fmin(low, result), low)
+        high = np.where(numbers, np.fmax(high, result), high)
+    between = (low <= seen) & (seen <= high)
+    return np.where(between & np.asarray(p.comparison.over), seen, chosen)
+
+
+def _numbers(*arrays: np.ndarray) -> np.ndarray:
+    """Where none is a zero, an infinity or nan."""
+    found = np.ones(arrays[0].shape, bool)
+    for a in arrays:
+        found &= np.isfinite(a) & (a != 0)
+    return found
 
 
 def _operands(p: Prediction, machine: Machine) -> Operands:

@@ -186,6 +186,45 @@ def _power_of_number_ct(o: Operands) -> Number:
     return o.ct * (steps.log(_not_zero(o.x.machine.number(o.args["self"]))) * _power_of_number(o))
 
 
+def _erfc(o: Operands) -> Number:
+    """From 1 on exp(-x^2), of the rounded square, times a function of 1 / x^2."""
+    tail = steps.exp(-steps.square(o.x)) * steps.erfcx(abs(o.x))
+    return where(abs(o.x) < 1, steps.erfc(o.x), where(o.x < 0, 2 - tail, tail))
+
+
+# Cephes, log1p: x^3 P(x) / Q(x) is what log(1 + x) is more than x - x^2 / 2, for 1 + x between
+# sqrt(1/2) and sqrt(2)
+LOG1P_ABOVE = (
+    4.5270000862445199635215e-5, 4.9854102823193375972212e-1, 6.5787325942061044846969,
+    2.9911919328553073277375e1, 6.0949667980987787057556e1, 5.7112963590585538103336e1,
+    2.0039553499201281259648e1,
+)  # fmt: skip
+LOG1P_BELOW = (
+    1.0, 1.5062909083469192043167e1, 8.3047565967967209469434e1, 2.2176239823732856465394e2,
+    3.0909872225312059774938e2, 2.1642788614495947685003e2, 6.0118660497603843919306e1,
+)  # fmt: skip
+
+
+def _log1p(o: Operands) -> Number:
+    """Cephes's approximation for |x| < sqrt(2) - 1, below where it was made for too."""
+    x = o.x
+    if x.machine.dtype != "float64":
+        inside = steps.log1p(x)  # what the approximation is off is less than a rounding there
+    else:
+        square = steps.square(x)
+        more = x * (square * _polynomial(x, LOG1P_ABOVE) / _polynomial(x, LOG1P_BELOW))
+        inside = x + (more - 0.5 * square)
+    return where(abs(x) < math.sqrt(2) - 1, inside, steps.log(1 + x))
+
+
+def _polynomial(x: Number, coefficients: tuple[float, ...]) -> Number:
+    """The highest power first."""
+    found = x.machine.number(np.zeros(x.a.shape))
+    for coefficient in coefficients:
+        found = found * x + coefficient
+    return found
+
+
 def _expm1(o: Operands) -> Number:
     x = o.x
     near = where((x / 2).equals(0), x, steps.tanh(x / 2) * (steps.exp(x) + 1))
@@ -274,6 +313,8 @@ _all(
     sigmoid__ct_self=_sigmoid_ct,
     exp2__y=lambda o: steps.exp(LN2 * o.x),
     exp2__ct_self=lambda o: (o.ct * LN2) * steps.exp(LN2 * o.x),
+    erfc__y=_erfc,
+    log1p__y=_log1p,
     log2__y=_log2,
     log2__ct_self=lambda o: (o.ct / LN2) / o.x,
     log10__y=lambda o: steps.log(o.x) * LOG10_E,

@@ -138,6 +138,7 @@ arctan2 = _function("arctan2", np.arctan2)
 hypot = _function("hypot", np.hypot)
 power = _function("power", np.power)
 erfc = _function("erfc", lambda a: special.erfc(a.astype(np.float64)))
+erfcx = _function("erfcx", lambda a: special.erfcx(a.astype(np.float64)))
 floor = _function("floor", np.floor, exact=True)
 sign = _function("sign", np.sign, exact=True)
 # halves away from zero, where NumPy's rint goes to even
