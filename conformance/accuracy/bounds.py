@@ -152,14 +152,21 @@ def judge_ulp(
 
 
 def judge_dot(
-    got: np.ndarray, exact: np.ndarray, scale: np.ndarray, dtype: str, n: int, rounded: int = 0
+    got: np.ndarray,
+    exact: np.ndarray,
+    scale: np.ndarray,
+    dtype: str,
+    n: int,
+    rounded: int = 0,
+    divisor: float = 1.0,
 ) -> Judged:
     """scale: sum of absolute products of the finite terms, wide, shape of `got`. n: terms.
 
     rounded: how often each term is rounded to a 16-bit dtype before it is summed in float32.
+    divisor: what the sum is divided by in the end (a mean), so that scale is that much less.
     Errors are in units of the bound gamma_n * scale + the last rounding; 1.0 is at the bound.
-    Where scale itself overflows, the order of summation decides whether a partial sum does:
-    nothing is promised there, and such elements are skipped and counted.
+    Where the absolute terms add up to an overflow, the order of summation decides whether a
+    partial sum does: nothing is promised there, and such elements are skipped and counted.
     """
     real = REAL_OF.get(dtype, dtype)
     fmt = real_format(real)
@@ -174,7 +181,7 @@ def judge_dot(
         # every term may be rounded in the subnormal range once more
         return rate * scale + last * ulp(finite, fmt) + max(terms, 1) * fmt.smallest / 2
 
-    return _judge_absolute(got, exact, slack, scale, fmt, "dot")
+    return _judge_absolute(got, exact, slack, scale * divisor, fmt, "dot")
 
 
 def judge_stable(
@@ -194,8 +201,11 @@ def judge_stable(
     return _judge_absolute(got, exact, slack, np.zeros_like(np.abs(exact)), fmt, "stable")
 
 
-def _judge_absolute(got, exact, slack, scale, fmt, unit) -> Judged:
-    """Absolute error against an absolute allowance; special values as in error_in_ulp."""
+def _judge_absolute(got, exact, slack, partial, fmt, unit) -> Judged:
+    """Absolute error against an absolute allowance; special values as in error_in_ulp.
+
+    partial: how large a partial sum can get, whatever the order.
+    """
 
     def one(g: np.ndarray, e: np.ndarray) -> Judged:
         wide = g.astype(e.dtype)
@@ -214,7 +224,8 @@ def _judge_absolute(got, exact, slack, scale, fmt, unit) -> Judged:
             error = np.where(short, np.inf, error)
             error = np.where(np.isnan(wide) ^ np.isnan(e), np.inf, error)
             error = np.where(np.isnan(wide) & np.isnan(e), 0.0, error)
-            open_ = ~np.isfinite(wide) & (scale >= fmt.max / 2)
+            # a partial sum may be an infinity, or both; one infinite term is never outweighed
+            open_ = ~np.isfinite(wide) & (partial >= fmt.max / 2) & (wide != -e)
             unbounded = np.isfinite(e) & ~np.isfinite(allowance)
         skip = open_ | unbounded
         error = np.where(skip, 0.0, error)

@@ -23,7 +23,7 @@ from conformance.oracles import (  # noqa: F401 (enter what they define)
 )
 from conformance.oracles.formulas import FORMULAS, Operands
 from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import PICKS, RULES, Prediction, complex_of, rule
+from conformance.oracles.prediction import PICKS, RULES, Prediction, complex_of, flushed, rule
 from conformance.oracles.steps import Machine
 from conformance.specs import Divergence
 
@@ -375,12 +375,3 @@ OF_FACTS = frozenset(
                                        "nothing_reduced", "sums_in_int64", "view_of_operand")
     or name.startswith("raises_")
 )  # fmt: skip
-
-
-def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
-    """Numbers below `tiny` as zeros of the same sign, complex ones part by part."""
-    if a.dtype.kind == "c":
-        return complex_of(flushed(a.real, tiny), flushed(a.imag, tiny), a.dtype)
-    if a.dtype.kind != "f":
-        return a
-    return np.where(np.abs(a) < tiny, np.copysign(a.dtype.type(0), a), a)

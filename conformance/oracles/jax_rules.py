@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from conformance.accuracy.formats import np_dtype, real_format
-from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import Prediction, complex_of, rule
+from conformance.oracles.numbers import as_dtype, judge_of
+from conformance.oracles.prediction import Prediction, complex_of, flushed, rule
 
 BLOCK = 16
 
@@ -104,6 +104,24 @@ def flushed_terms(p: Prediction) -> np.ndarray:
             np.abs(got.imag - p.norm.imag) <= limit
         )
     return np.where(near, got, p.norm)
+
+
+@rule
+def flushed_sum(p: Prediction) -> np.ndarray:
+    """A sum of products in which subnormal numbers count as zeros wherever they occur.
+
+    Subnormal operands make a number; products and partial sums that are flushed, each less than
+    the smallest normal number away, an interval around it.
+    """
+    tiny = real_format(p.sample.expected.common).tiny
+    key = {"y": "value", "ct": "vjp"}[p.comparison.what.partition(".")[0]]
+    room = 2 * judge_of(p.ctx, p.sample, key).terms(p.place()) * tiny
+    found = p.again(lambda name, a: flushed(a, tiny))
+    got = p.comparison.observed.astype(found.dtype)
+    with np.errstate(all="ignore"):
+        off = got - found
+        near = (np.abs(off.real) <= room) & (np.abs(off.imag) <= room)
+    return np.where(near, got, found)
 
 
 @rule

@@ -117,7 +117,9 @@ class Judge:
             size = np.nan_to_num(np.abs(exact), nan=0.0, posinf=0.0)
             judged = self._dot(got, exact, size, dtype, self.length())
             if judged.over.any() or judged.skipped:
-                judged = self._dot(got, exact, self.scale(place), dtype, self.terms(place))
+                count = self.terms(place)
+                divisor = count / self.counted(place) if self.key == "value" else 1.0
+                judged = self._dot(got, exact, self.scale(place), dtype, count, divisor)
             return judged
         factor = bound.factor
         # a logarithm of a rounded sum: log(1 + s) is off by a rounding unit of 1 however small s
@@ -136,12 +138,20 @@ class Judge:
         return bounds.judge_stable(got, exact, self.change(place) + floor, dtype, factor)
 
     def _dot(
-        self, got: np.ndarray, exact: np.ndarray, scale: np.ndarray, dtype: str, count: int
+        self,
+        got: np.ndarray,
+        exact: np.ndarray,
+        scale: np.ndarray,
+        dtype: str,
+        count: int,
+        divisor: float = 1.0,
     ) -> Judged:
         rounded = 0 if self.key == "value" else 2
         if self.bound.length == "summed":  # one after the other in the dtype itself
             rounded += count
-        return bounds.judge_dot(got, exact, scale, dtype, count, rounded)
+        if self.sample.case.args.get("bias") is not None:  # added to the rounded product
+            rounded += 1
+        return bounds.judge_dot(got, exact, scale, dtype, count, rounded, divisor)
 
     def _saved_overflow(self, got: np.ndarray) -> np.ndarray | None:
         """Where the result that the graph saved overflowed, so that no cotangent can be right.
@@ -234,14 +244,19 @@ class Judge:
         return np.zeros(()) if scale is None else np.asarray(np.abs(scale))
 
     def terms(self, place: int) -> int:
-        """Number of terms of the longest sum: the operation applied to ones counts them."""
+        """Number of terms of the longest sum."""
+        return max(self.counted(place), self.length())
+
+    def counted(self, place: int) -> int:
+        """What the operation gives for ones: the number of terms of the longest sum, and where
+        the sum is divided by their number, 1."""
         if self._counts is None:
             known, key = self.ctx.expectation.counts, self._shapes()
             if key not in known:
                 known[key] = [_most(a) for a in self._on(lambda a: np.ones_like(a))]
             self._counts = known[key]
         counted = self._counts[place]
-        return self.length() if counted is None else max(counted, self.length())
+        return self.length() if counted is None else counted
 
     def _shapes(self) -> Any:
         """All that the operation on ones depends on: no floating number of the inputs."""

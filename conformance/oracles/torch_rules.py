@@ -11,7 +11,7 @@ import numpy as np
 
 from conformance.accuracy.formats import HALVES, real_format
 from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import Prediction, rule
+from conformance.oracles.prediction import RULES, Prediction, rule
 
 # How far the function inside gelu may be from the exact one, in rounding units of 1. For erf in
 # float32, polynomials with an absolute error are used, in ATen (Abramowitz & Stegun 7.1.26) and
@@ -108,6 +108,39 @@ def terms_cancel(p: Prediction) -> np.ndarray:
     g = np.abs(np.asarray(p.sample.cotangents[0]).astype(x.dtype) * weight)
     terms = g + g.mean(axes, keepdims=True) + unit * (g * unit).mean(axes, keepdims=True)
     return _up_to(p, UNITS * real_format(_carried(p)).unit * scale * terms)
+
+
+@rule
+def padded_pairs(p: Prediction) -> np.ndarray:
+    """conv2d by dot products of pairs of bfloat16: what has no partner is paired with zeros.
+
+    A single input channel is read in pairs of neighbours in a row, the right one times zero; the
+    last of an odd number of kernels in one of several groups is read twice, once times zero. Zero
+    times an infinity or nan is nan. Else as `flushed_sum`.
+    """
+    found = RULES["flushed_sum"](p)
+    weight, groups = p.operand("weight"), p.sample.case.args.get("groups", 1)
+    kernels = weight.shape[0] // groups
+    if p.comparison.what == "y" and weight.shape[1] == 1:
+        marks = p.again(_right_neighbours)
+    elif p.comparison.what == "ct.input" and groups > 1 and kernels % 2:
+
+        def spoilt(name: str, a: np.ndarray) -> np.ndarray:
+            last = (np.arange(len(a)) % kernels == kernels - 1).reshape(-1, 1, 1, 1)
+            return np.where(last & ~np.isfinite(a), np.nan, a) if name == "weight" else a
+
+        marks = p.again(spoilt)
+    else:
+        return found
+    return np.where(np.isnan(marks), np.nan, found).astype(found.dtype)
+
+
+def _right_neighbours(name: str, a: np.ndarray) -> np.ndarray:
+    """Operands of a convolution that is nan where a tap's right neighbour is no finite number."""
+    if name != "input":
+        return np.ones_like(a)
+    right = np.concatenate([a[..., 1:], np.zeros_like(a[..., :1])], axis=-1)
+    return np.where(np.isfinite(right), 0, np.nan).astype(a.dtype)
 
 
 @rule
