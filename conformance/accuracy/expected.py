@@ -19,6 +19,7 @@ import numpy as np
 
 from conformance.accuracy import balls
 from conformance.accuracy.formats import (
+    Format,
     dtype_name,
     is_complex,
     is_floating,
@@ -356,18 +357,31 @@ class Expectation:
 
         rule = RULES[op.parsed.qualified] if op.parsed.qualified in RULES else RULES[op.name]
         wide = self.widen(op, case, expected.common)
-        unit = real_format(expected.common).unit
-        base, y = pick(expected.seen), expected.seen.outputs[0].value
+        base = pick(expected.seen)
         total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
-        for moved in _nudged(y, unit, elementwise(op)):
-            with np.errstate(invalid="ignore"):
-                change = np.where(np.isfinite(y), moved - y, 0)
+        off = _rounded_off(expected.seen.outputs[0].value, real_format(expected.common))
+        for change in [off] if elementwise(op) else _one_by_one(off):
             with _giving(rule, change):
                 found = pick(self.run(op, wide, cotangents, second))
             for place, step in enumerate(_steps(base, found)):
                 if step is not None:
                     total[place] = total[place] + step
         return tuple(total)
+
+
+def _rounded_off(y: np.ndarray, fmt: Format) -> np.ndarray:
+    """What a rounding may add to each result: a unit roundoff, or half the smallest subnormal."""
+    with np.errstate(all="ignore"):
+        share = np.maximum(fmt.unit, fmt.smallest / 2 / np.abs(y))
+        return np.where(np.isfinite(y) & (y != 0), y * share, 0).astype(y.dtype)
+
+
+def _one_by_one(a: np.ndarray) -> Iterator[np.ndarray]:
+    """For each element that is not zero, zeros with that element."""
+    for place in np.flatnonzero(a):
+        one = np.zeros_like(a)
+        one.flat[place] = a.flat[place]
+        yield one
 
 
 @contextmanager

@@ -135,7 +135,11 @@ class Judge:
             # a nan instead of a number, or a number instead of one, is no matter of how much
             if not (judged.over & (np.isnan(got) == np.isnan(exact))).any():
                 return judged
-        return bounds.judge_stable(got, exact, self.change(place) + floor, dtype, factor)
+        change = self.change(place) + floor
+        if bound.kind == "product" and not is_complex(dtype):
+            factors = self.factors(place)
+            return bounds.judge_product(got, exact, change, dtype, factor, *factors)
+        return bounds.judge_stable(got, exact, change, dtype, factor)
 
     def _dot(
         self,
@@ -242,6 +246,20 @@ class Judge:
             self._scale = self._on(lambda a: np.nan_to_num(np.abs(a), posinf=0.0))
         scale = self._scale[place]
         return np.zeros(()) if scale is None else np.asarray(np.abs(scale))
+
+    def factors(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of a product, or its cotangent: what the factors above and below 1 make, each alone.
+
+        The cotangent may be ct * y / x: the saved result counts, with the element's own factor.
+        """
+        own = [o.data for _, o in self.sample.case.differentiable()]
+        found = []
+        for limit in (np.maximum, np.minimum):
+            made = np.abs(self._on(lambda a, limit=limit: limit(np.abs(a), 1))[place])
+            if self.key == "vjp":
+                made = made * limit(np.abs(own[place].astype(made.dtype)), 1)
+            found.append(made)
+        return found[0], found[1]
 
     def terms(self, place: int) -> int:
         """Number of terms of the longest sum."""

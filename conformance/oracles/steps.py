@@ -161,6 +161,11 @@ def fused(x: Number, y: Any, z: Any) -> Number:
     return x._step(lambda a, b, c: a * b + c, y, z)
 
 
+def total(x: Number, axes: tuple[int, ...]) -> Number:
+    """The sum over the axes, which stay with size 1, rounded once: what any order comes near."""
+    return x._step(lambda a: np.sum(a, axis=axes, keepdims=True))
+
+
 def scaled(x: Number, number: float) -> Number:
     """x * number, where the number keeps its digits although the dtype has fewer."""
     return x._step(lambda a: a * a.dtype.type(number))
