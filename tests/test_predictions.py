@@ -126,7 +126,7 @@ def test_moments_overflow_as_what_they_are_added_to():
 def test_quotients_cancel_with_the_size_of_their_terms():
     args = {"self": [1e-3, 2.0, 3.0], "dim": 0}
     given = {"what": "second.self", "ct": 1.0, "second": [1.0, 1.0, 1.0], "library": "torch"}
-    ctx, c = comparison("prod", "float32", args, **given)
+    _, c = comparison("prod", "float32", args, **given)
     for off, explained in ((1e-4, True), (1.0, False)):
         seen = np.asarray(c.expected, float) + [off, 0, 0]
         found = predicted("quotients_cancel", "prod", "float32", args, seen=seen, **given)
@@ -177,7 +177,7 @@ def test_a_formula_may_be_off_by_what_its_functions_are():
 def test_the_second_derivative_counts_the_rounding_of_the_saved_result():
     x, unit = 3.6432173, 2.0**-24
     given = {"what": "second.ct", "ct": [1.5], "second": [1.0]}
-    ctx, c = comparison("tanh", "float32", {"self": [x]}, **given)
+    _, c = comparison("tanh", "float32", {"self": [x]}, **given)
     assert not c.over
     y = np.tanh(np.float64(np.float32(x))) * (1 + 4 * unit)
     assert not comparison("tanh", "float32", {"self": [x]}, seen=[1 - y * y], **given)[1].over

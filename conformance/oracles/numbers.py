@@ -311,7 +311,7 @@ class Judge:
         if word == "window":
             weight = operands[1] if len(operands) > 1 else first
             return max(1, weight.size // max(weight.shape[0], 1))
-        if word in ("repeats", "summed"):
+        if word in ("", "repeats", "summed"):
             return 1
         raise KeyError(word)
 

@@ -136,8 +136,9 @@ def moments_cancel(p: Prediction) -> np.ndarray:
     def combined(ct: Number, weight: Number, x: Number, mean: Number, sign: int) -> Number:
         g = ct * weight
         s, d = steps.total(g * x, axes), steps.total(g, axes)
-        b = (d * mean + sign * s) * root * root * root * share
-        return root * g + b * x + (sign * (b * mean) + sign * (d * root * share))
+        # compiled, the products in the differences of scalars are fused
+        b = steps.fused(d, mean, sign * s) * root * root * root * share
+        return root * g + b * x + sign * steps.fused(b, mean, d * root * share)
 
     numbers = [machine.number(a) for a in (ct, weight, x)]
     found = combined(*numbers, mean, -1).a
