@@ -41,6 +41,8 @@ class EagerWriter(Writer):
         "shape_of": "tuple({x}.shape)",
         "dtype_of": "str({x}.dtype).removeprefix('torch.')",
         "type_of": "type({x}).__name__",
+        "type_name": "{x}.type()",
+        "type_of_shape": "type({x}.shape).__name__",
         "item": "{x}.item()",
         "cuda_is_available": "torch.cuda.is_available()",
         "numpy": "{x}.numpy()",

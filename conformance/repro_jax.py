@@ -35,6 +35,7 @@ class JaxWriter(Writer):
         "asarray": "jnp.asarray({a})",
         "array": "jnp.array({a})",
         "type_of": "('Array' if isinstance({x}, jax.Array) else type({x}).__name__)",
+        "type_of_shape": "type({x}.shape).__name__",
         "same_object": "({a} is {b})",
     }
 

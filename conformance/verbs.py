@@ -77,6 +77,8 @@ _TABLE = (
     ("dtype_of", "x", "", "the name of the dtype of x"),
     ("shape_of", "x", "", "the shape of x"),
     ("type_of", "x", "", "the name of the Python class of x: Tensor, Array, ndarray"),
+    ("type_name", "x", "type_names", "what x says of its type: torch.FloatTensor"),
+    ("type_of_shape", "x", "", "the name of the Python class of the shape of x"),
     ("item", "x", "", "the one number in x"),
     ("cuda_is_available", "", "device_query", "whether the library has a GPU"),
     # exchange with NumPy

@@ -36,7 +36,7 @@ from reference_impl.rule import HELPERS, OPERATIONS, RULES
 from reference_impl.dispatch import FUNCTIONS
 
 from reference_impl import (
-    casting, creation, complex_views, copying, indexing, members, operators, out, places, shapes, views,
+    casting, creation, complex_views, copying, indexing, leaves, members, operators, out, places, shapes, views,
 )
 from reference_impl import autograd, queries
 from reference_impl.queries import (
@@ -52,9 +52,15 @@ from reference_impl.random import (
     normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm, seed,
     set_rng_state,
 )
+from reference_impl.threads import (
+    get_num_interop_threads, get_num_threads, set_num_interop_threads, set_num_threads,
+)
 from reference_impl import arranging
+from reference_impl import internals as _C
 from reference_impl.namespaces import ops
-from reference_impl import linalg, nn, return_types, special, statistics, storages
+from reference_impl import (
+    cuda, linalg, masked, nn, return_types, special, statistics, storages, testing, utils,
+)
 
 from reference_impl.aliases import give_second_names
 

@@ -12,7 +12,8 @@ def accumulate(leaf, ct):
     """leaf.grad += ct. The first one is kept as it is when nobody else holds it, else copied."""
     if leaf._grad is None:
         unshared = getrefcount(ct) <= UNSHARED and not state.enabled
-        leaf._grad = detached(ct) if unshared and _lies_like(ct, leaf) else dense_copy(ct, leaf)
+        fits = not state.layout_enforced or _lies_like(ct, leaf)
+        leaf._grad = detached(ct) if unshared and fits else dense_copy(ct, leaf)
     elif state.enabled:
         leaf._grad = leaf._grad + ct
     else:
@@ -46,19 +47,20 @@ def dense_copy(ct, like):
     return out
 
 
-def fit(ct, meta, node):
+def fit(ct, meta, node, index=0):
     """`ct` made to fit an output (size, dtype): summed where that was broadcast, cast.
 
-    Raises GradMismatch when no summing leads there.
+    A dtype of None accepts any. Raises GradMismatch when no summing leads there; node and index say
+    whose result `ct` is.
     """
     size, dtype = meta
     if ct._size != size:
         if not _expands(size, ct._size):
-            raise GradMismatch(f"Function {node.name()} returned an invalid gradient - got "
-                               f"{shape_text(ct._size)} but expected shape compatible with "
+            raise GradMismatch(f"Function {node.name()} returned an invalid gradient at index {index} "
+                               f"- got {shape_text(ct._size)} but expected shape compatible with "
                                f"{shape_text(size)}")
         ct = sum_to_size(ct, size)
-    if ct.dtype is not dtype:
+    if dtype is not None and ct.dtype is not dtype:
         if ct.dtype.is_complex and not dtype.is_complex:
             ct = ct.real
         ct = ct.to(dtype)
@@ -77,6 +79,8 @@ def sum_to_size(t, size):
     if not _expands(size, t._size):
         raise ShapeMismatch(f"size {shape_text(size)} is not expandable to size "
                             f"{shape_text(t._size)}.")
+    if not size:
+        return t.sum()
     lead = len(t._size) - len(size)
     dims = tuple(range(lead)) + tuple(
         i for i in range(lead, len(t._size)) if size[i - lead] == 1 and t._size[i] != 1)

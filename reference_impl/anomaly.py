@@ -1,5 +1,6 @@
 """Anomaly mode: nodes remember where forward made them, and backward looks for nan."""
 
+import sys
 import threading
 import traceback
 import warnings
@@ -65,21 +66,27 @@ def report(node):
     name = node.name()
     stack = node.metadata.get("traceback_")
     if stack is None:
-        warnings.warn(f"Error detected in {name}. No forward pass information available. Enable "
-                      "detect anomaly during forward pass for more information.", stacklevel=4)
+        _warn(f"Error detected in {name}. No forward pass information available. Enable detect anomaly "
+              "during forward pass for more information.")
         return
-    warnings.warn(f"Error detected in {name}. Traceback of forward call that caused the error:\n"
-                  f"{''.join(stack)}", stacklevel=4)
+    _warn(f"Error detected in {name}. Traceback of forward call that caused the error:\n{''.join(stack)}")
     parent = node.metadata.get("parent_")
     while parent is not None:
         stack = parent.metadata.get("traceback_")
         if stack is None:
-            warnings.warn("\n\nPrevious calculation could not be determined.", stacklevel=4)
+            _warn("\n\nPrevious calculation could not be determined.")
             return
-        warnings.warn(f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of "
-                      f"forward call that induced the previous calculation:\n{''.join(stack)}",
-                      stacklevel=4)
+        _warn(f"\n\nPrevious calculation was induced by {parent.name()}. Traceback of forward call that "
+              f"induced the previous calculation:\n{''.join(stack)}")
         parent = parent.metadata.get("parent_")
+
+
+def _warn(message):
+    """A warning beside an error: where warnings are errors, it is shown and not raised."""
+    try:
+        warnings.warn(message, stacklevel=5)
+    except Warning as warning:
+        sys.stderr.write(f"{warning}\n")
 
 
 def check_nan(node, results):

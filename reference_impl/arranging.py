@@ -17,6 +17,7 @@ from reference_impl.errors import (
     DtypeUnsupported,
     ShapeMismatch,
 )
+from reference_impl.formats import contiguous_format
 from reference_impl.geometry import broadcast_shapes as common_shape
 from reference_impl.geometry import wrap_dim
 from reference_impl.promotion import result_dtype
@@ -113,12 +114,12 @@ def _split(name, dim, least):
             raise DimCount(f"torch.{name} requires a tensor with at least {least} dimension, but "
                            f"got a tensor with {input.ndim} dimensions!")
         d = dim if name != "hsplit" or input.ndim > 1 else 0
-        if isinstance(indices_or_sections, int):
-            if indices_or_sections == 0 or input._size[d] % indices_or_sections:
-                raise Argument(
-                    f"torch.{name} attempted to split along dimension {d}, but the size of the "
-                    f"dimension {input._size[d]} is not divisible by the split_size "
-                    f"{indices_or_sections}!")
+        if isinstance(indices_or_sections, int) and (
+                indices_or_sections == 0 or input._size[d] % indices_or_sections):
+            raise Argument(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the "
+                f"dimension {input._size[d]} is not divisible by the split_size "
+                f"{indices_or_sections}!")
         return input.tensor_split(indices_or_sections, d)
 
     def loose(input, *given, indices=None, sections=None):
@@ -341,8 +342,8 @@ def _copying(view):
     def function(input, *args, **named):
         got = call(view, input, *args, **named)
         if isinstance(got, tuple):
-            return tuple(t.clone(memory_format=None).contiguous() for t in got)
-        return got.clone().contiguous()
+            return tuple(t.clone(memory_format=contiguous_format) for t in got)
+        return got.clone(memory_format=contiguous_format)
     function.__name__ = f"{view}_copy"
     return function
 

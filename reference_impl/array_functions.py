@@ -165,8 +165,12 @@ def clamp(x, low, high):
         raise Argument("torch.clamp: At least one of 'min' or 'max' must not be None")
     out = x
     if low is not None:
-        out = np.where((out < low) | (low != low), low, out)
-    return out if high is None else np.where((out > high) | (high != high), high, out)
+        out = np.where((out < low) | _is_nan(low), low, out)
+    return out if high is None else np.where((out > high) | _is_nan(high), high, out)
+
+
+def _is_nan(x):
+    return x != x  # noqa: PLR0124 - exact numbers have no isnan
 
 
 def sgn(self):

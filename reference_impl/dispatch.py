@@ -1,6 +1,5 @@
 """From a call to a result: bind arguments, choose the overload, promote, compute, record."""
 
-import warnings
 
 import numpy as np
 
@@ -16,11 +15,13 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import attach_tangents, has_tangent, level
 from reference_impl.geometry import broadcast_shapes
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, record
+from reference_impl.graph import edges_of, keep_tangents, record
+from reference_impl.older_calls import factors_last
 from reference_impl.promotion import NUMBER, number_dtype, result_dtype, to_float
 from reference_impl.return_types import named
 from reference_impl.rule import BROADCASTING, DTYPE, NO_DEFAULT, NUMPY_NAMES
 from reference_impl.tensor import Tensor, from_result, make_tensor, mark_meta
+from reference_impl.unsaved import Unsaved
 
 FUNCTIONS = {}      # public name -> function, what `reference_impl.<name>` finds
 
@@ -63,6 +64,8 @@ class Operation:
                         return one.forward(*args, **kwargs)
                     values = bind(one, args, kwargs, strict)
                 except TypeError as error:
+                    # without its frames: they hold the arguments, and `failures`, in a cycle
+                    error.__traceback__ = error.__context__ = None
                     failures.append(error)
                     continue
                 return run(one, values)
@@ -112,7 +115,8 @@ def bind(rule, args, kwargs, strict):
                                f'"{_public(rule.names[i])}"')
         elif kind == "argument":
             wanted = rule.parameters[i].type
-            if wanted is not None and not isinstance(value, wanted):
+            if wanted is not None and (not isinstance(value, wanted)
+                                       or wanted is int and isinstance(value, bool)):
                 if wanted is DTYPE:
                     values[i] = dt.check_dtype(value)
                     continue
@@ -124,17 +128,12 @@ def bind(rule, args, kwargs, strict):
     return values
 
 
-ALPHA_SECOND = {"add", "add_", "sub", "sub_"}    # tools/autograd/deprecated.yaml
-
-
 def _collect(rule, args):
     """Loose integers gathered into the varargs parameter: permute(0, 1)."""
-    if rule.varargs is None and len(args) == 3 and rule.public_name in ALPHA_SECOND:
-        warnings.warn(f"This overload of {rule.public_name} is deprecated: {rule.public_name}(input, "
-                      "alpha, other). Consider using the one with alpha as a keyword.", UserWarning,
-                      stacklevel=5)
-        return (args[0], args[2], args[1]), 3
     if rule.varargs is None:
+        found = factors_last(rule, args)
+        if found is not None:
+            return found, len(args)
         raise ArgumentType(f"{rule.public_name}() takes {rule.positional} positional arguments "
                            f"but {len(args)} were given")
     place = rule.by_name[rule.varargs]
@@ -169,7 +168,8 @@ def _wrong(rule, i, value):
         k = next(k for k, v in enumerate(value) if not isinstance(v, Tensor))
         return ArgumentType(f"expected Tensor as element {k} in argument {i}, but got "
                             f"{type(value[k]).__name__}")
-    want = {"tensors": "tuple of Tensors", "argument": "Number"}.get(kind, "Tensor")
+    want = {"tensors": "tuple of Tensors", "argument": getattr(
+        rule.parameters[i].type, "__name__", "Number")}.get(kind, "Tensor")
     return ArgumentType(f"{rule.public_name}(): argument '{_public(rule.names[i])}' (position "
                         f"{i + 1}) must be {want}, not {type(value).__name__}")
 
@@ -220,7 +220,10 @@ def run(rule, values):
     raw, arrays = compute(rule, ins, flat, values, arguments)
     many = isinstance(raw, (tuple, list))
     layout = rule.layout(**arguments) if callable(rule.layout) else rule.layout
-    outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
+    if isinstance(layout, tuple):
+        outputs = [from_result(r, arrays, own, flat) for r, own in zip(raw, layout, strict=True)]
+    else:
+        outputs = [from_result(r, arrays, layout, flat) for r in (raw if many else (raw,))]
     if any(t._meta for t in flat):
         check_devices(flat)
         for out in outputs:
@@ -231,6 +234,8 @@ def run(rule, values):
         record(rule, ins, edges, arguments, outputs, many)
     if level.depth and has_tangent(flat):
         attach_tangents(rule, ins, outputs, arguments, many)
+        if edges is not None:
+            keep_tangents(outputs)
     return named(rule.public_name)(outputs) if many else outputs[0]
 
 

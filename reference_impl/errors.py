@@ -81,6 +81,8 @@ EmptyReductionIndex = _kind("EmptyReductionIndex", "empty_reduction", IndexError
 Domain = _kind("Domain", "domain", RuntimeError, "an argument outside the operation's domain")
 NotDifferentiable = _kind("NotDifferentiable", "not_differentiable", RuntimeError,
                           "the operation has no derivative")
+NoForwardMode = _kind("NoForwardMode", "not_differentiable", NotImplementedError,
+                      "forward mode through an operation that has no rule for it")
 StorageTooSmall = _kind("StorageTooSmall", "storage_out_of_bounds", RuntimeError,
                         "geometry reaches beyond the storage")
 LinalgSingular = _kind("LinalgSingular", "singular", RuntimeError,

@@ -28,6 +28,12 @@ def contiguous_stride(size):
     return tuple(reversed(out))
 
 
+def column_stride(size):
+    """Strides of (a batch of) matrices that lie column by column, as LAPACK leaves them."""
+    *batch, rows, columns = size
+    return *contiguous_stride((*batch, columns, rows))[:-2], 1, max(rows, 1)
+
+
 @lru_cache(maxsize=4096)
 def numel(size):
     total = 1

@@ -1,214 +1,178 @@
 """gradcheck and gradgradcheck: derivatives by rules against derivatives by small steps.
 
-A central difference of step eps in each element of each input, in both complex directions, gives
-the numerical Jacobian; backward with each unit cotangent gives the analytical one. Norm: torch docs,
-"Gradcheck mechanics". The fast mode takes the same way here: every element is tried.
+Norm: torch docs, "Gradcheck mechanics". `jacobians.py` says what is computed; here it is compared.
 """
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
 from reference_impl import dtypes as dt
-from reference_impl.bits import memory, through
-from reference_impl.creation import zeros_like
-from reference_impl.errors import ArgumentValue
-from reference_impl.grad_mode import no_grad
+from reference_impl.errors import Argument, ArgumentValue
+from reference_impl.gradcheck_limits import (
+    check_batched_backward,
+    check_batched_forward,
+    check_no_cotangent,
+    check_no_tangent,
+    check_zero_cotangent,
+)
+from reference_impl.jacobians import (
+    GradcheckError,
+    as_columns,
+    as_tuple,
+    by_backward,
+    by_forward,
+    by_steps,
+    continuous,
+    differentiable,
+    get_analytical_jacobian,
+    get_numerical_jacobian,
+    random_directions,
+    random_weights,
+    real_and_imaginary_inputs,
+    real_and_imaginary_outputs,
+    unit_directions,
+    wanted,
+)
 from reference_impl.tensor import Tensor
 
-
-class GradcheckError(RuntimeError):
-    """The two Jacobians differ, or one of them cannot be had."""
-
-
-def _tuple(x):
-    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+__all__ = ["GradcheckError", "get_analytical_jacobian", "get_numerical_jacobian", "gradcheck",
+           "gradgradcheck"]
 
 
-def _differentiable(inputs):
-    return [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+@dataclass(frozen=True)
+class Options:
+    eps: float
+    atol: float
+    rtol: float
+    nondet_tol: float
+    fast: bool
+    dtypes: bool
 
-
-def _outputs(func, inputs):
-    """The outputs of func that have a gradient."""
-    return [y for y in _tuple(func(*inputs)) if isinstance(y, Tensor) and y.requires_grad]
+    def directions(self, x, draw):
+        return random_directions(x, draw) if self.fast else unit_directions(x)
 
 
 def _check_inputs(inputs):
-    """Raises ValueError when no input requires grad; warns of single precision."""
-    if not _differentiable(inputs):
-        raise ArgumentValue("gradcheck expects at least one input tensor to require gradient, but "
-                            "none of them have requires_grad=True.")
+    """Raises ArgumentValue when no input requires grad; warns of single precision."""
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor) or not x.requires_grad:
             continue
         if x.dtype not in (dt.float64, dt.complex128):
             warnings.warn(f"Input #{i} requires gradient and is not a double precision floating "
                           "point or complex. This check will likely fail if all the inputs are not "
-                          "of double precision floating point or complex. ", stacklevel=3)
+                          "of double precision floating point or complex. ", stacklevel=4)
         if any(s == 0 and n > 1 for s, n in zip(x._stride, x._size, strict=True)):
-            raise GradcheckError(
+            raise Argument(
                 f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs "
                 "that are non-overlapping to be able to compute the numerical gradients correctly. "
                 "You should call .contiguous on the input before passing it to gradcheck.")
-        x.retain_grad()
+    if not wanted(inputs):
+        raise ArgumentValue("gradcheck expects at least one input tensor to require gradient, but "
+                            "none of them have requires_grad=True.")
 
 
-def _values(func, inputs, kept):
-    """func's outputs as flat arrays; those that have no gradient are left out, as told by kept."""
-    found = [y for y in _tuple(func(*inputs)) if isinstance(y, Tensor)]
-    return [y._array.reshape(-1).copy() for i, y in enumerate(found) if i in kept]
+# --- a Jacobian against small steps
 
-
-def numerical_jacobians(func, inputs, kept, eps):
-    """[input][output] -> array (input elements, output elements) of d output / d input.
-
-    For a complex input: the two real directions, as a pair of arrays.
-    """
-    out = []
-    for x in _differentiable(inputs):
-        array, rows = memory(x), {1.0: [], 1j: []}
-        directions = (1.0, 1j) if x.is_complex() else (1.0,)
-        for place in np.ndindex(array.shape):
-            before = array[place]
-            for unit in directions:
-                step = through(np.asarray(eps * unit), x._bits)
-                array[place] = before + step
-                up = _values(func, inputs, kept)
-                array[place] = before - step
-                down = _values(func, inputs, kept)
-                array[place] = before
-                rows[unit].append([(a - b) / (2 * eps) for a, b in zip(up, down, strict=True)])
-        out.append([[np.array([r[k] for r in rows[u]]).reshape(array.size, -1)
-                     for u in directions] for k in range(len(kept))])
-    return out
-
-
-def analytical_jacobians(func, inputs, nondet_tol=0.0):
-    """[input][output] -> array (input elements, output elements): rows of vjp, twice for nondet."""
-    from reference_impl.autograd import grad
-    xs, outputs = _differentiable(inputs), _outputs(func, inputs)
-    result = [[] for _ in xs]
-    for y in outputs:
-        columns = [[[] for _ in xs] for _ in range(2 if y.is_complex() else 1)]
-        for k in range(y.numel()):
-            for unit, column in zip((1.0, 1j), columns, strict=False):
-                seed = zeros_like(y.detach())
-                seed._array[np.unravel_index(k, y._size)] = unit
-                for repeat in range(2):
-                    found = grad(y, xs, seed, retain_graph=True, allow_unused=True)
-                    arrays = [np.zeros(x._size, x.dtype.np) if g is None else g._array
-                              for g, x in zip(found, xs, strict=True)]
-                    if not repeat:
-                        first = arrays
-                for i, (a, b) in enumerate(zip(first, arrays, strict=True)):
-                    if a.size and np.abs(a - b).max() > nondet_tol:
-                        raise GradcheckError(
-                            "Backward is not reentrant, i.e., running backward with same input and "
-                            "grad_output multiple times gives different values, although analytical "
-                            "gradient matches numerical gradient.The tolerance for nondeterminism "
-                            f"was {nondet_tol}.")
-                    column[i].append(a.reshape(-1).copy())
-        for i, x in enumerate(xs):
-            result[i].append([np.array(c[i]).reshape(-1, x.numel()).T for c in columns])
-    return result, outputs
-
-
-def _agree(numerical, analytical, x, y, rtol, atol):
-    """Whether the real numbers of two Jacobians agree; conjugate Wirtinger for complex ones.
-
-    With u the seed and d_1, d_i the two directional derivatives of y, the gradient by a real x is
-    Re(conj(u) d_1) and by a complex x Re(conj(u) d_1) + i Re(conj(u) d_i).
-    """
-    for unit, found in zip((1.0, 1j), analytical, strict=False):
-        parts = [(np.conj(unit) * d).real for d in numerical]
-        wanted = parts[0] + 1j * parts[1] if x.is_complex() else parts[0]
-        if found.shape != wanted.shape or not np.allclose(found, wanted, rtol, atol,
-                                                          equal_nan=True):
-            return wanted, found
-    return None
-
-
-def _message(i, j, wanted, found, mode="numerical"):
-    return (f"Jacobian mismatch for output {j} with respect to input {i},\n"
-            f"{mode}:{wanted}\nanalytical:{found}\n")
-
-
-def _forward_jacobians(func, inputs, kept):
-    """[input][output] -> arrays like the numerical ones, by forward mode."""
-    from reference_impl import forward_ad as fwad
-    out = []
-    for x in _differentiable(inputs):
-        directions = (1.0, 1j) if x.is_complex() else (1.0,)
-        rows = {u: [] for u in directions}
-        for place in np.ndindex(x._size):
-            for unit in directions:
-                tangent = zeros_like(x.detach())
-                tangent._array[place] = unit
-                with fwad.dual_level(), no_grad():
-                    given = [fwad.make_dual(a, tangent) if a is x else a for a in inputs]
-                    found = [y for y in _tuple(func(*given)) if isinstance(y, Tensor)]
-                    row = []
-                    for k, y in enumerate(found):
-                        if k in kept:
-                            t = fwad.unpack_dual(y).tangent
-                            row.append((np.zeros(y._size, y.dtype.np) if t is None
-                                        else t._array).reshape(-1).copy())
-                    rows[unit].append(row)
-        out.append([[np.array([r[k] for r in rows[u]]).reshape(x.numel(), -1)
-                     for u in directions] for k in range(len(kept))])
-    return out
-
-
-def _check(func, inputs, eps, atol, rtol, nondet_tol, undefined, backward_ad, forward_ad):
-    inputs = _tuple(inputs)
-    _check_inputs(inputs)
-    everything = [y for y in _tuple(func(*inputs)) if isinstance(y, Tensor)]
-    kept = [i for i, y in enumerate(everything) if y.requires_grad]
-    if not kept:
-        raise_if_moving(func, inputs, everything, eps)
-        return
-    numerical = numerical_jacobians(func, inputs, kept, eps)
-    xs = _differentiable(inputs)
-    if forward_ad:
-        ahead = _forward_jacobians(func, inputs, kept)
-        for i in range(len(xs)):
-            for j in range(len(kept)):
-                for wanted, found in zip(numerical[i][j], ahead[i][j], strict=True):
-                    if not np.allclose(found, wanted, rtol, atol, equal_nan=True):
-                        raise GradcheckError("While considering the forward mode: "
-                                             + _message(i, j, wanted, found))
-    if backward_ad:
-        analytical, outputs = analytical_jacobians(func, inputs, nondet_tol)
-        for i, x in enumerate(xs):
-            for j, y in enumerate(outputs):
-                bad = _agree(numerical[i][j], analytical[i][j], x, y, rtol, atol)
-                if bad is not None:
-                    raise GradcheckError(_message(i, j, *bad))
-        if undefined:
-            check_undefined(func, inputs)
-
-
-def raise_if_moving(func, inputs, outputs, eps):
-    """Outputs without a graph must not depend on the inputs."""
+def _check_backward(func, inputs, options, part=""):
+    """Every output's vjp against steps. All outputs are real. part: of which outputs, in messages."""
+    everything, draw = as_tuple(func(*inputs)), np.random.default_rng(0)
+    xs, outputs = wanted(inputs), differentiable(everything)
+    directions = [options.directions(x, draw) for x in xs]
+    weights = [random_weights(y, draw) if options.fast else None for y in outputs]
+    steps = [by_steps(func, inputs, x, d, options.eps)
+             for x, d in zip(xs, directions, strict=True)]
     if not outputs:
+        _refuse_motion(steps)
         return
-    numerical = numerical_jacobians(func, inputs, range(len(outputs)), eps)
-    if any(np.any(d != 0) for per_input in numerical for pair in per_input for d in pair):
+    tracked = [k for k, y in enumerate(continuous(everything)) if y.requires_grad]
+    for j, (y, v) in enumerate(zip(outputs, weights, strict=True)):
+        columns = _backward_columns(y, xs, v, options)
+        for i, (found, u) in enumerate(zip(columns, directions, strict=True)):
+            slopes, share = steps[i][tracked[j]], u.weight[:, None]
+            if v is not None:
+                slopes, found, share = slopes @ v.T, u.applied(found), share * v.sum(1)
+            if not _close(found, slopes, options, share):
+                prefix = f"While considering the {part} part of complex outputs only, " if part else ""
+                raise GradcheckError(prefix + _mismatch(i, j, slopes, found)
+                                     + (_in_full(func, inputs, xs[i], y, tracked[j], options)
+                                        if options.fast else ""))
+
+
+def _backward_columns(y, xs, weights, options):
+    """[input] -> (elements, p), asked for twice. Raises GradcheckError when the answers differ."""
+    first, second = by_backward(y, xs, weights), by_backward(y, xs, weights)
+    given = [(g, x) for x, column in zip(xs, first, strict=True) for g in column if g is not None]
+    if options.dtypes and any(g.dtype is not x.dtype for g, x in given):
+        raise GradcheckError("Gradient has dtype mismatch")
+    if any(g._size != x._size for g, x in given):
+        raise GradcheckError("Analytical gradient has incorrect size")
+    columns = [as_columns(x, column) for x, column in zip(xs, first, strict=True)]
+    for x, a, again in zip(xs, columns, second, strict=True):
+        if a.size and np.abs(a - as_columns(x, again)).max() > options.nondet_tol:
+            raise GradcheckError(
+                "Backward is not reentrant, i.e., running backward with same input and grad_output "
+                "multiple times gives different values, although analytical gradient matches numerical "
+                f"gradient.The tolerance for nondeterminism was {options.nondet_tol}.")
+    return columns
+
+
+def _in_full(func, inputs, x, y, place, options):
+    """What a mismatch in fast mode looks like element by element."""
+    units = unit_directions(x)
+    slopes = by_steps(func, inputs, x, units, options.eps)[place]
+    found = as_columns(x, by_backward(y, [x])[0])
+    return (f"\nThis is one weighed sum (fast mode). The whole Jacobian:\nnumerical:\n{slopes}\n"
+            f"analytical:\n{found}\n")
+
+
+def _check_forward(func, inputs, options, part=""):
+    """Tangents against steps. All inputs are real. part: of which inputs, in messages."""
+    everything, draw = as_tuple(func(*inputs)), np.random.default_rng(0)
+    xs = wanted(inputs)
+    directions = [options.directions(x, draw) for x in xs]
+    tracked = [k for k, y in enumerate(continuous(everything)) if y.requires_grad]
+    if not tracked:
+        _refuse_motion([by_steps(func, inputs, x, d, options.eps)
+                        for x, d in zip(xs, directions, strict=True)])
+        return
+    for i, (x, u) in enumerate(zip(xs, directions, strict=True)):
+        if x.numel() == 0:
+            continue
+        slopes, duals = by_steps(func, inputs, x, u, options.eps), by_forward(func, inputs, x, u)
+        for j, k in enumerate(tracked):
+            if options.dtypes and any(t is not None and t.is_complex() != y.is_complex()
+                                      for y, t in duals[k]):
+                raise GradcheckError("Forward AD gradient has dtype mismatch.")
+            found = np.stack([np.zeros(y.numel(), y.dtype.np) if t is None else t._array.reshape(-1)
+                              for y, t in duals[k]])
+            if not _close(found, slopes[k], options, u.weight[:, None]):
+                prefix = f"While considering the {part} part of complex inputs only, " if part else ""
+                raise GradcheckError(prefix + _mismatch(i, j, slopes[k], found,
+                                                        "computed with forward mode "))
+
+
+def _close(found, slopes, options, share):
+    """|found - slopes| <= atol * share + rtol * |slopes| at every element."""
+    with np.errstate(all="ignore"):
+        bound = options.atol * share + options.rtol * np.abs(slopes)
+        return bool((np.isclose(found, slopes, 0, 0, equal_nan=False)
+                     | (np.abs(found - slopes) <= bound)).all())
+
+
+def _mismatch(i, j, slopes, found, how=""):
+    return (f"Jacobian {how}mismatch for output {j} with respect to input {i},\n"
+            f"numerical:{slopes}\nanalytical:{found}\n")
+
+
+def _refuse_motion(steps):
+    """Outputs without a graph must not depend on the inputs."""
+    if any(np.any(slopes != 0) for per_output in steps for slopes in per_output):
         raise GradcheckError("Numerical gradient for function expected to be zero")
 
 
-def check_undefined(func, inputs):
-    """backward with no cotangent at all must be possible and give none or zeros."""
-    from reference_impl.autograd import grad
-    outputs = _outputs(func, inputs)
-    xs = _differentiable(inputs)
-    found = grad(outputs, xs, [zeros_like(y.detach()) for y in outputs], allow_unused=True)
-    for g in found:
-        if g is not None and np.any(g._array != 0):
-            raise GradcheckError("Expected all input grads to be undefined or zero when all output "
-                                 "grads are undefined or zero.")
-
+# --- the public functions
 
 def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True,
               nondet_tol=0.0, check_undefined_grad=True, check_grad_dtypes=False,
@@ -216,21 +180,59 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
               check_backward_ad=True, fast_mode=False, masked=None):
     """Whether backward (and forward mode) gives the derivatives that small steps show.
 
-    Raises GradcheckError (a RuntimeError) unless raise_exception is False.
+    func: of the inputs, returns a tensor or several. fast_mode: one weighed sum of each Jacobian
+    instead of all its elements. Raises GradcheckError (a RuntimeError) unless raise_exception is
+    False, ArgumentValue and Argument for inputs that cannot be checked.
     """
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be "
                              "True")
-    if not raise_exception:
-        try:
-            _check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad,
-                   check_backward_ad, check_forward_ad)
-        except GradcheckError:
-            return False
-        return True
-    _check(func, inputs, eps, atol, rtol, nondet_tol, check_undefined_grad, check_backward_ad,
-           check_forward_ad)
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be "
+                             "True")
+    inputs = as_tuple(inputs)
+    options = Options(eps, atol, rtol, nondet_tol, fast_mode, check_grad_dtypes)
+    try:
+        _check_inputs(inputs)
+        if check_backward_ad:
+            _check_all_backward(func, inputs, options)
+        if check_forward_ad:
+            _check_all_forward(func, inputs, options, check_undefined_grad)
+        if check_batched_forward_grad:
+            check_batched_forward(func, inputs)
+        if check_batched_grad:
+            check_batched_backward(func, inputs)
+        if check_backward_ad:
+            check_zero_cotangent(func, inputs)
+            if check_undefined_grad:
+                check_no_cotangent(func, inputs)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
     return True
+
+
+def _check_all_backward(func, inputs, options):
+    if any(y.is_complex() for y in continuous(func(*inputs))):
+        real, imaginary = real_and_imaginary_outputs(func)
+        _check_backward(imaginary, inputs, options, "imaginary")
+        _check_backward(real, inputs, options, "real")
+    else:
+        _check_backward(func, inputs, options)
+
+
+def _check_all_forward(func, inputs, options, undefined):
+    pairs = [(func, inputs, "")]
+    if any(isinstance(x, Tensor) and x.is_complex() for x in inputs):
+        real, imaginary = real_and_imaginary_inputs(func, inputs)
+        pairs = [(*imaginary, "imaginary"), (*real, "real")]
+    for function, given, part in pairs:
+        _check_forward(function, given, options, part)
+    for function, given, _ in pairs if undefined else ():
+        check_no_tangent(function, given)
 
 
 def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3,
@@ -240,22 +242,37 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
                   masked=False):
     """gradcheck of the gradient itself, as a function of the inputs and the cotangents."""
     from reference_impl.autograd import grad
-    from reference_impl.random import randn_like
-    inputs = _tuple(inputs)
-    outputs = _outputs(func, inputs)
+    if not (check_fwd_over_rev or check_rev_over_rev):
+        raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be "
+                             "True")
+    for name, check in (("undefined", check_undefined_grad), ("batched", check_batched_grad)):
+        if check and not check_rev_over_rev:
+            raise AssertionError(f"Setting check_{name}_grad=True requires check_rev_over_rev to be True")
+    inputs = as_tuple(inputs)
     if grad_outputs is None:
-        seeds = tuple(randn_like(y.detach()).requires_grad_() for y in outputs)
+        seeds = tuple(_seed(y, gen_non_contig_grad_outputs) for y in differentiable(func(*inputs)))
     else:
-        seeds = _tuple(grad_outputs)
+        seeds = as_tuple(grad_outputs)
     count = len(inputs)
+    asked = [isinstance(x, Tensor) and x.requires_grad for x in (*inputs, *seeds)]
 
     def gradient(*both):
-        xs, cts = both[:count], both[count:]
-        xs = tuple(x.view_as(x) if isinstance(x, Tensor) and x.requires_grad else x for x in xs)
-        wanted = [x for x in xs if isinstance(x, Tensor) and x.requires_grad]
-        found = grad(_outputs(func, xs), wanted, cts, create_graph=True, allow_unused=True)
-        return tuple(g for g in found if g is not None and g.requires_grad)
+        # forward mode gives tensors that require no grad
+        both = [x.requires_grad_() if a else x for x, a in zip(both, asked, strict=True)]
+        given, cts = both[:count], both[count:]
+        found = grad(differentiable(func(*given)),
+                     [x for x, a in zip(given, asked, strict=False) if a], cts, create_graph=True,
+                     allow_unused=True)
+        return tuple(g for g in found if g is not None)
     return gradcheck(gradient, inputs + seeds, eps=eps, atol=atol, rtol=rtol,
                      raise_exception=raise_exception, nondet_tol=nondet_tol,
-                     check_undefined_grad=check_undefined_grad,
-                     check_forward_ad=check_fwd_over_rev, check_backward_ad=check_rev_over_rev)
+                     check_undefined_grad=check_undefined_grad, check_grad_dtypes=check_grad_dtypes,
+                     check_batched_grad=check_batched_grad, check_forward_ad=check_fwd_over_rev,
+                     check_backward_ad=check_rev_over_rev, fast_mode=fast_mode)
+
+
+def _seed(y, apart):
+    """A cotangent with elements of [-1, 1). apart: with gaps between them in memory."""
+    from reference_impl.random import rand
+    made = rand((*y._size, 2), dtype=y.dtype)[..., 0] if apart else rand(y._size, dtype=y.dtype)
+    return (made.detach().mul_(2).sub_(1)).requires_grad_()

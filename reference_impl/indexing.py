@@ -26,10 +26,10 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.geometry import elementwise_stride
-from reference_impl.graph import Unsaved
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import OPERATIONS, rule
 from reference_impl.tensor import Tensor, with_stride
+from reference_impl.unsaved import Unsaved
 
 
 def positions(shape, indices):

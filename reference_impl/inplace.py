@@ -17,10 +17,11 @@ from reference_impl.errors import (
 from reference_impl.forward_ad import has_tangent, level, tangents_of, write_tangent
 from reference_impl.geometry import may_self_overlap
 from reference_impl.grad_mode import state
-from reference_impl.graph import STAMP, Node, edges_of, gradient_edge, make_node, save_result
+from reference_impl.graph import edges_of, keep_tangents, make_node, save_result
+from reference_impl.nodes import STAMP, Node, gradient_edge
 from reference_impl.overlap import check_apart, check_internal, check_partial
 from reference_impl.promotion import check_cast
-from reference_impl.tensor import make_tensor, shallow
+from reference_impl.tensor import make_tensor
 
 
 def run_inplace(rule, ins, flat, values, arguments):
@@ -38,8 +39,8 @@ def run_inplace(rule, ins, flat, values, arguments):
     raw, _ = compute(rule, ins, flat, values, arguments)
     check_result_shape(target, getattr(raw, "shape", ()))
     check_cast(dt.BY_NUMPY.get(getattr(raw, "dtype", None), dt.exact), target.dtype)
-    tangent = None
-    if level.depth and has_tangent(flat):
+    moving = level.depth and has_tangent(flat)
+    if moving:
         tangent = tangents_of(rule, ins, make_tensor(raw.astype(target.dtype.np), target.dtype),
                               arguments)[0]
     node = None
@@ -52,8 +53,10 @@ def run_inplace(rule, ins, flat, values, arguments):
     if node is not None:
         rebase(target, node)
         save_result(node, [target])
-    if tangent is not None:
+    if moving:
         write_tangent(target, tangent)
+        if node is not None:
+            keep_tangents([target], node)
     return target
 
 
@@ -95,11 +98,11 @@ def check_history(target, use="is being used"):
 
 
 ADVICE = {
-    "no_grad": "with grad mode enabled. Given that this use case is ambiguous and error-prone, it is "
+    "no_grad": "Given that this use case is ambiguous and error-prone, it is "
                "forbidden. You can clarify your code by moving both the view and the inplace either "
                "both inside the no_grad block (if you don't want the inplace to be tracked) or both "
                "outside (if you want the inplace to be tracked).",
-    "inference_mode": "in normal mode. Given that this use case is ambiguous and "
+    "inference_mode": "Given that this use case is ambiguous and "
                       "error-prone, it is forbidden. You can clarify your code by moving both the "
                       "view and the inplace either both inside the inference_mode block (if you "
                       "don't want the inplace to be tracked) or both outside (if you want the "
@@ -120,23 +123,36 @@ def check_view(t, how="is being modified inplace"):
     made = t._view.made
     if made not in ADVICE:
         return
-    if t._node is None:
-        what = f"A view was created in {made.removesuffix('_mode')} mode"
+    if made in ("no_grad", "inference_mode") or t._node is None:
+        # a view made by a Function that recorded nothing counts as made in no_grad, too
+        mode = "inference" if made == "inference_mode" else "no_grad"
+        what = f"A view was created in {mode} mode"
+        if t._node is not None:
+            what = (f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view of a view which was "
+                    f"created in {mode} mode")
+        stop = " in normal mode." if made == "inference_mode" else " with grad mode enabled."
     else:
-        what = f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view"
-        if made == "no_grad":
-            what += " of a view which was created in no_grad mode"
-    stop = "" if made in ("no_grad", "inference_mode") else "."
+        what, stop = f"Output {t._nr} of {STAMP.sub('', t._node.name())} is a view", "."
     raise ViewWriteForbidden(f"{what} and {how}{stop} {ADVICE[made]}")
 
 
-def write(target, array):
-    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+def check_mode(target):
+    """Raises InferenceMisuse for a tensor of inference mode outside of it: its writes are not counted."""
     if target._inference and not state.inference:
         raise InferenceMisuse(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
             "clone to get a normal tensor before doing inplace update.See "
             "https://github.com/pytorch/rfcs/pull/17 for more details.")
+
+
+watchers = []        # called with a tensor before it is written
+
+
+def write(target, array):
+    """Store values (cast to the target's dtype) and count the write. Raises InferenceMisuse."""
+    check_mode(target)
+    for watch in watchers:
+        watch(target)
     with np.errstate(all="ignore"):
         store(target, array)
     target._counter.value += 1
@@ -166,22 +182,20 @@ class CopySlices(Node):
     The cotangent of the base goes through `inner` where the view lies, unchanged elsewhere.
     """
 
-    __slots__ = ("base_geometry", "inner", "view_like")
+    __slots__ = ("base_geometry", "inner", "way")
     builtin = True
 
     def __init__(self, base, view, inner):
         super().__init__((gradient_edge(base), *inner.edges[1:]), ((base._size, base.dtype),))
+        from reference_impl.viewing import way_of
         self.inner = inner
-        self.base_geometry = base._geometry
-        self.view_like = shallow(view)
-        self.view_like._view = view._view
+        self.base_geometry, self.way = base._geometry, way_of(view)
 
     def release(self):
         self.inner = None        # what the write was is itself something kept
 
     def backward(self, cts):
         from reference_impl.creation import empty_strided
-        from reference_impl.viewing import replayed
         if cts[0] is None:
             return [None] * len(self.edges)
         if self.inner is None:
@@ -190,7 +204,7 @@ class CopySlices(Node):
         base = self.base_geometry
         whole = empty_strided(base.size, base.stride, dtype=cts[0].dtype)
         whole.copy_(cts[0])
-        part = replayed(self.view_like, whole)
+        part = self.way.taken(whole)
         got = self.inner.backward([part.clone()])
         first = got[0]
         if first is None:

@@ -6,6 +6,8 @@ from reference_impl.bits import CONJUGATE
 from reference_impl.creation import from_numpy
 from reference_impl.errors import Argument, ArgumentType, DtypeMismatch
 from reference_impl.geometry import contiguous_stride
+from reference_impl.grad_mode import state
+from reference_impl.leaves import forget_accumulator
 from reference_impl.storage import Storage
 from reference_impl.storages import TypedStorage, UntypedStorage
 from reference_impl.tensor import Tensor, lay, make_alias
@@ -103,12 +105,13 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
                                 f"UntypedStorage, but got type {source.dtype.scalar_name} for "
                                 "argument 1 'storage'")
         source = source._storage
-    if self.requires_grad and self.is_leaf:
+    if self.requires_grad and self.is_leaf and state.enabled:
         raise Argument("a leaf Variable that requires grad is being used in an in-place operation.")
     size = (source.nbytes() // self.dtype.itemsize,) if size is None else tuple(size)
     stride = contiguous_stride(size) if stride is None else tuple(stride)
     lay(self, source, self.dtype, size, stride, storage_offset, self._bits)
     self._counter.value += 1
+    forget_accumulator(self)
     return self
 
 

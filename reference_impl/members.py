@@ -1,7 +1,5 @@
 """What a tensor tells about itself, and its exchange with Python and NumPy."""
 
-import warnings
-import weakref
 
 import numpy as np
 
@@ -12,29 +10,17 @@ from reference_impl.errors import (
     ArgumentValue,
     BitSet,
     DtypeUnsupported,
-    GradDtype,
-    GradMismatch,
-    GradRequired,
-    InferenceMisuse,
     NoGradRequired,
-    NotLeaf,
     NotScalar,
     ValueOverflow,
-    ViewWriteForbidden,
-    shape_text,
 )
 from reference_impl.formats import lies_in
 from reference_impl.geometry import is_contiguous as row_major
 from reference_impl.geometry import numel as count
 from reference_impl.geometry import wrap_dim
 from reference_impl.grad_mode import state
-from reference_impl.graph import gradient_edge
-from reference_impl.hooks import HookTable, add_hook
 from reference_impl.queries import strided
-from reference_impl.rule import composite
-from reference_impl.storage import VersionCounter
-from reference_impl.tensor import Size, Tensor, lay
-from reference_impl.viewing import detached, refresh
+from reference_impl.tensor import Size, Tensor
 
 
 def member(function):
@@ -138,128 +124,6 @@ def device(self):
 
 
 @member
-@property
-def is_leaf(self):
-    if self._view is not None:
-        refresh(self)
-    return self._node is None
-
-
-@member
-@property
-def grad_fn(self):
-    gradient_edge(self)
-    return self._node
-
-
-@member
-@property
-def output_nr(self):
-    return self._nr
-
-
-@member
-@property
-def _version(self):
-    if self._inference:
-        raise InferenceMisuse("Inference tensors do not track version counter.")
-    return self._counter.value
-
-
-@member
-@property
-def _base(self):
-    return None if self._view is None else self._view.base
-
-
-@member
-def _is_view(self):
-    return self._view is not None
-
-
-def _get_grad(self):
-    if self._grad is None and self._node is not None and not self._retains:
-        warnings.warn(
-            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
-            ".grad attribute won't be populated during autograd.backward(). If you indeed want the "
-            ".grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
-            "Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
-            "Tensor instead.", UserWarning, stacklevel=2)
-    return self._grad
-
-
-def _set_grad(self, value):
-    if value is not None:
-        if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of "
-                            f"{type(value).__name__}")
-        if value is self:
-            raise GradMismatch("can't assign Variable as its own grad")
-        if value._size != self._size:
-            raise GradMismatch(
-                f"attempting to assign a gradient of size '{shape_text(value._size)}' to a tensor "
-                f"of size '{shape_text(self._size)}'. Please ensure that the gradient and the "
-                "tensor are the same size")
-        if value.dtype is not self.dtype:
-            raise GradMismatch(
-                f"attempting to assign a gradient with dtype '{value.dtype.scalar_name.lower()}' to a tensor with "
-                f"grad_dtype '{self.dtype.scalar_name}'. The gradient must match the tensor's "
-                "grad_dtype (defaults to the tensor's dtype).")
-    self._grad = value
-
-
-def _del_grad(self):
-    self._grad = None
-
-
-Tensor.grad = property(_get_grad, _set_grad, _del_grad)
-
-
-def _set_requires_grad(self, value):
-    if not self.is_leaf:
-        hint = "" if value else (
-            " If you want to use a computed variable in a subgraph that doesn't require "
-            "differentiation use var_no_grad = var.detach().")
-        raise NotLeaf(f"you can only change requires_grad flags of leaf variables.{hint}")
-    self.requires_grad_(value)
-
-
-Tensor.requires_grad = property(Tensor.requires_grad.fget, _set_requires_grad)
-
-
-@member
-def requires_grad_(self, requires_grad=True):
-    if self._node is not None:       # not is_leaf: a forbidden view refuses to say
-        if not requires_grad:
-            raise NotLeaf("you can only change requires_grad flags of leaf variables. If you want "
-                          "to use a computed variable in a subgraph that doesn't require "
-                          "differentiation use var_no_grad = var.detach().")
-        return self
-    if requires_grad and not self.dtype.is_differentiable:
-        raise GradDtype("only Tensors of floating point dtype can require gradients")
-    if requires_grad and self._inference and not state.inference:
-        raise InferenceMisuse("Setting requires_grad=True on inference tensor outside InferenceMode "
-                              "is not allowed.")
-    self._leaf_grad = bool(requires_grad)
-    return self
-
-
-composite("detach", lambda self: detached(self))
-
-
-def _get_data(self):
-    return detached(self, VersionCounter())
-
-
-def _set_data(self, value):
-    """Point the tensor at other memory; its place in the graph stays."""
-    lay(self, value._storage, value.dtype, *value._geometry, value._bits)
-
-
-Tensor.data = property(_get_data, _set_data)
-
-
-@member
 def item(self):
     """The one element as a Python number. Raises NotScalar."""
     if self._meta:
@@ -286,7 +150,7 @@ def numpy(self, *, force=False):
     if self._meta:
         raise TypeError("can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy "
                         "the tensor to host memory first.")
-    if self.requires_grad and not force:
+    if self.requires_grad and state.enabled and not force:
         raise NoGradRequired("Can't call numpy() on Tensor that requires grad. Use "
                              "tensor.detach().numpy() instead.")
     if self.dtype in (dt.bfloat16, dt.complex32) and not force:
@@ -419,64 +283,6 @@ Tensor.cpu = lambda self, memory_format=None: self
 Tensor.is_set_to = lambda self, other: (
     self._storage is other._storage and self._geometry == other._geometry
     and self._bits == other._bits)
-
-
-@member
-def detach_(self):
-    """Forget the history, in place. Refused for views."""
-    if self._view is not None:
-        raise ViewWriteForbidden("Can't detach views in-place. Use detach() instead.")
-    self._node, self._nr, self._leaf_grad = None, 0, False
-    return self
-
-
-@member
-def retain_grad(self):
-    """Let backward fill `.grad` although this is no leaf. Raises GradRequired."""
-    if not self.requires_grad:
-        raise GradRequired("can't retain_grad on Tensor that has requires_grad=False")
-    if self._node is None or self._retains:      # not is_leaf: a forbidden view refuses to say
-        return
-    node, nr = gradient_edge(self)       # a forbidden view is refused here
-    self._retains = True
-    node.retained = node.retained or {}
-    node.retained[nr] = weakref.ref(self)
-
-
-@member
-@property
-def retains_grad(self):
-    return self._retains
-
-
-@member
-def register_hook(self, hook):
-    """Call `hook(grad)` whenever a gradient of this tensor is computed; it may return another."""
-    if not self.requires_grad:
-        raise GradRequired("cannot register a hook on a tensor that doesn't require gradient")
-    node, nr = gradient_edge(self)
-    if self.is_leaf:                       # the leaf's node may die between two backward passes
-        if self._tensor_hooks is None:
-            self._tensor_hooks = HookTable()
-            node.tensor_hooks = {0: self._tensor_hooks}
-        return add_hook(self._tensor_hooks, hook)
-    node.tensor_hooks = node.tensor_hooks or {}
-    return add_hook(node.tensor_hooks.setdefault(nr, HookTable()), hook)
-
-
-@member
-def register_post_accumulate_grad_hook(self, hook):
-    """Call `hook(tensor)` after a leaf's `.grad` was added to."""
-    if not self.requires_grad or not self.is_leaf:
-        raise GradRequired("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    self._hooks = self._hooks if self._hooks is not None else HookTable()
-    return add_hook(self._hooks, hook)
-
-
-@member
-def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
-    from reference_impl import autograd
-    autograd.backward((self,), gradient, retain_graph, create_graph, inputs=inputs)
 
 
 @member

@@ -5,10 +5,10 @@ import numpy as np
 from reference_impl import dtypes as dt
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import Argument, ArgumentType
-from reference_impl.graph import Unsaved
 from reference_impl.promotion import NUMBER
 from reference_impl.rule import rule
 from reference_impl.tensor import Tensor
+from reference_impl.unsaved import Unsaved
 
 BINARY = {"add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide",
           "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and",

@@ -1,63 +1,29 @@
 """out=: the result written into tensors that the caller gives."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 
 from reference_impl.dispatch import bind
-from reference_impl.dtypes import uint8
-from reference_impl.errors import (
-    Argument,
-    DtypeMismatch,
-    JoinCastRefused,
-    NoGradRequired,
-    shape_text,
-)
+from reference_impl.errors import Argument, NoForwardMode, NoGradRequired, shape_text
 from reference_impl.formats import contiguous_format, format_of, format_stride, preserve_format
+from reference_impl.forward_ad import has_tangent, level
 from reference_impl.geometry import check_storage, numel
 from reference_impl.grad_mode import no_grad, state
-from reference_impl.overlap import check_internal
-from reference_impl.promotion import can_cast, check_cast
+from reference_impl.out_dtypes import SUMS, check_target, computing_dtype
+from reference_impl.overlap import check_apart, check_internal, check_partial
+from reference_impl.return_types import named
+from reference_impl.rule import BROADCASTING
 from reference_impl.storage import Storage
 from reference_impl.tensor import Tensor, lay
 
-# Who promotes several operands, or to floats, casts on the way out, too; all others want the dtype
-# of the result. These are the exceptions of torch 2.13: functions made of others that cast, ...
-CASTING = {"addr", "cat", "chain_matmul", "clamp_max", "clamp_min", "column_stack", "diff", "dstack",
-           "float_power", "ger", "hstack", "kron", "ldexp", "lerp.Scalar", "logical_not", "logsumexp", "max", "mean",
-           "min", "mvlgamma", "nanmean", "nansum", "outer", "polygamma", "pow", "row_stack",
-           "special_ndtr", "square", "stack", "std", "var", "vstack"}
-EXACT = {"log_softmax", "logcumsumexp", "softmax", "where"}      # ... and promoting ones that do not
-JOINING = {"cat", "column_stack", "dstack", "hstack", "row_stack", "stack", "vstack"}
+# which inputs (from this place on) may not share any memory with what is written
+APART = {"cat": 0, "cross": 0, "gather": 0, "index_select": 0, "kthvalue": 0, "linalg_cross": 0,
+         "masked_select": 0, "stack": 0, "take": 0, "index_add": 1, "index_copy": 1, "scatter": 1, "scatter_add": 1,
+         "scatter_reduce": 1}
 
-
-def casts(rule):
-    """Whether the target may have any dtype that can hold the result."""
-    if {rule.name, rule.public_name} & (CASTING | EXACT):
-        return rule.public_name not in EXACT
-    several = len(rule.inputs) > 1
-    return rule.promote in ("float", "bool_out", "sum") or rule.promote == "result" and several
-
-
-def check_target(rule, result, target, of_complex):
-    """Raises CastRefused, DtypeMismatch, or JoinCastRefused."""
-    if result.dtype is target.dtype:
-        return
-    name, made, wanted = rule.public_name, result.dtype.scalar_name, target.dtype.scalar_name
-    if name in JOINING:
-        if not can_cast(result.dtype, target.dtype):
-            raise JoinCastRefused("torch.cat(): input types can't be cast to the desired output type "
-                                  f"{wanted}")
-    elif casts(rule) or name == "abs" and of_complex:
-        check_cast(result.dtype, target.dtype)
-    elif rule.layout == "elementwise":
-        raise DtypeMismatch(f"Found dtype {wanted} but expected {made}")
-    elif name in ("all", "any"):
-        if target.dtype is not uint8:
-            raise DtypeMismatch(f"{name} only supports bool tensor for result, got: {wanted}")
-    else:
-        raise DtypeMismatch(f"{name}: Expected out tensor to have dtype of scalar type {made}, but got "
-                            f"scalar type {wanted} instead")
+RECORDED = ("inner", "tensordot")      # these copy their result, a tensor with history, to the target
 
 
 def overload(operation, args, kwargs):
@@ -84,42 +50,67 @@ def call_into(operation, args, kwargs):
     out = kwargs.pop("out")
     if out is None:
         return operation.call(args, kwargs)
-    targets = (out,) if isinstance(out, Tensor) else tuple(out)
-    given = [x for a in (*args, *kwargs.values(), *targets)
+    one = isinstance(out, Tensor)
+    targets = (out,) if one else tuple(out)
+    given = [x for a in (*args, *kwargs.values())
              for x in (a if isinstance(a, (tuple, list)) else (a,)) if isinstance(x, Tensor)]
-    if state.enabled and any(x.requires_grad for x in given):
+    recorded = operation.name in RECORDED
+    if state.enabled and not recorded and any(x.requires_grad for x in (*given, *targets)):
         raise NoGradRequired(f"{operation.name}(): functions with out=... arguments don't support "
                              "automatic differentiation, but one of the arguments requires grad.")
+    if level.depth and has_tangent((*given, *targets)):
+        raise NoForwardMode(f"Trying to use forward AD with {operation.name}_out that does not support it "
+                            "because it is an out= function")
     rule = overload(operation, args, kwargs)
-    if rule.promote == "sum" and casts(rule) and kwargs.get("dtype") is None:
-        kwargs["dtype"] = out.dtype      # what sums up does so in the target's dtype
-    with no_grad():
+    if operation.name in SUMS:
+        kwargs["dtype"] = computing_dtype(operation.name, kwargs.get("dtype"), targets[0].dtype)
+    with nullcontext() if recorded else no_grad():
         made = operation.call(args, kwargs)
     results = (made,) if isinstance(made, Tensor) else tuple(made)
     if len(results) != len(targets):
         raise Argument(f"{operation.name}(): expected {len(results)} tensors in out, got {len(targets)}")
-    for target, result in zip(targets, results, strict=True):
-        check_target(rule, result, target, given[0].is_complex())
+    of_complex = bool(given) and given[0].is_complex()
+    for place, (target, result) in enumerate(zip(targets, results, strict=True)):
+        check_target(rule, result.dtype, target.dtype, place, of_complex, kwargs)
     for target, result in zip(targets, results, strict=True):
         if target._size != result._size:
-            if target.numel():
-                warnings.warn(
-                    f"An output with one or more elements was resized since it had shape "
-                    f"{shape_text(target._size)}, which does not match the required output shape "
-                    f"{shape_text(result._size)}. This behavior is deprecated, and in a future "
-                    "PyTorch release outputs will not be resized unless they have zero elements. "
-                    "You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
-                    "elements with t.resize_(0).", UserWarning, stacklevel=4)
-            resize_(target, result._size)
+            if recorded and state.enabled and target.requires_grad:
+                raise NoGradRequired("tensordot(): the 'out' tensor was specified and requires gradients, "
+                                     "and its shape does not match the expected result.")
+            resize_out(target, result._size)
         check_internal(target)
+        check_memory(rule, target, given)
         target.copy_(result)
-    return out
+    return out if one else named(operation.name)(targets)
+
+
+def check_memory(rule, target, given):
+    """Raises OverlappingWrite where the kernel would read what it has overwritten."""
+    first = APART.get(rule.public_name)
+    if first is not None:
+        for t in given[first:]:
+            check_apart(target, t)
+    elif rule.promote in BROADCASTING:
+        for t in given:
+            check_partial(target, t)
+
+
+def resize_out(target, size):
+    if target.numel():
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape "
+            f"{shape_text(target._size)}, which does not match the required output shape "
+            f"{shape_text(size)}. This behavior is deprecated, and in a future "
+            "PyTorch release outputs will not be resized unless they have zero elements. "
+            "You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
+            "elements with t.resize_(0).", UserWarning, stacklevel=5)
+    resize_(target, size)
 
 
 def resize_(self, *sizes, memory_format=contiguous_format):
     """Give the tensor another size; its first elements stay, new memory holds zeros."""
     from reference_impl.shapes import sizes_of
-    if self.requires_grad:
+    if self.requires_grad and not state.inference:       # in inference mode autograd does not look
         raise Argument("cannot resize variables that require grad")
     size = sizes_of(sizes)
     if memory_format is preserve_format:
@@ -139,6 +130,7 @@ def resize_(self, *sizes, memory_format=contiguous_format):
         storage._flat = grown
         self._storage_cache = storage
     lay(self, self._storage, self.dtype, size, stride, self._offset, self._bits)
+    self._counter.value += 1
     return self
 
 

@@ -6,13 +6,14 @@ Norm: torch.set_printoptions (precision 4, threshold 1000, edgeitems 3, linewidt
 import numpy as np
 
 from reference_impl import dtypes as dt
+from reference_impl.forward_ad import tangent_of
 
 PRECISION, THRESHOLD, EDGE, LINEWIDTH = 4, 1000, 3, 80
 INDENT = len("tensor(")
 
 
 def tensor_text(t):
-    """`tensor(...)` with dtype, size, grad_fn or requires_grad where they are not the default."""
+    """`tensor(...)` with dtype, size, grad_fn, tangent where they are not the default."""
     wide = {dt.bfloat16: np.float32, dt.complex32: np.complex64}.get(t.dtype)
     array = t._array.astype(wide) if wide else t._array
     suffixes = []
@@ -27,6 +28,9 @@ def tensor_text(t):
     if not plain:
         suffixes.append(f"dtype={t.dtype}")
     suffixes += _graph(t)
+    tangent = tangent_of(t)
+    if tangent is not None:
+        suffixes.append(f"tangent={tangent}")
     return _joined("tensor(" + body, suffixes)
 
 

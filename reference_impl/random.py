@@ -93,6 +93,9 @@ def set_rng_state(new_state):
 
 
 def stream_of(generator):
+    if state.batched:
+        raise Argument("vmap: We do not yet support calling random operations inside of vmap. Please "
+                       "perform random operations outside of vmap as a workaround")
     return (default_generator if generator is None else generator)._stream
 
 

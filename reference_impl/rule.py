@@ -17,8 +17,10 @@ vjp       (ct, ins, y, **args) -> list with one cotangent per input (None: no gr
           returns a tuple; ct[i] is None for an output that cannot have a gradient). Write it
           with Tensor operations, then higher derivatives come for free. Broadcasting and dtype
           are undone by the engine. Complex: multiply by the conjugate, as torch does.
-jvp       (t, ins, y, **args) -> tangent (tuple if several outputs); t[i] is a Tensor of zeros
-          where an input has no tangent. jvp="linear": the operation applied to the tangents.
+jvp       (t, ins, y, **args) -> tangent (tuple if several outputs). Where an input has no tangent,
+          t[i] is zeros that stay zero times or over anything (zero_tangent.py), and a result that
+          is nothing but such has none. jvp="linear": the operation applied to the tangents. Every
+          rule with a vjp has a jvp, unless torch has none (tests/reference/test_forward_rules.py).
 promote   "none"     inputs come as they are
           "same"     inputs must have one dtype
           "result"   cast to torch.result_type of all inputs, numbers and 0-dim included
@@ -41,11 +43,14 @@ apart     True: in place, no input may share memory with what is written, not ev
 node      the graph node's name, or a function of the arguments that gives it; default
           CamelCase(name) + "Backward0".
 layout    "elementwise" (strides follow the inputs, as torch's iterator does), "contiguous",
-          "preserve" (the input's strides where dense), "keep" (as forward returned it), or a function of the arguments that gives one of them.
+          "preserve" (the input's strides where dense), "keep" (as forward returned it), "columns"
+          (matrices column by column, as LAPACK leaves them), a tuple with one of these for each
+          result, or a function of the arguments that gives one of them.
           Default: elementwise for ufuncs and when promote is result, float or bool_out.
 numbers   whether Python numbers are accepted as inputs. Default: when promote is result,
           float or bool_out.
 varargs   name of a parameter that also collects loose integers: permute(0, 1).
+partial   True: in vjp, the cotangent of a result that nothing depends on is None, not zeros.
 helper    True when no table of operations lists the rule (names with a leading underscore and
           the in-place forms are helpers anyway).
 differentiable  indices of the outputs that can have a gradient; default: all of floating or
@@ -73,7 +78,8 @@ CATEGORIES = ("bool", "int", "float", "complex")
 BROADCASTING = ("result", "float", "bool_out")
 NO_DEFAULT = inspect.Parameter.empty
 DTYPE = (dt.dtype, type(None))                 # what an argument called dtype may be
-NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self"}
+NUMPY_NAMES = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x": "self", "x1": "self",
+               "x2": "other"}
 
 
 @dataclass(eq=False)
@@ -110,6 +116,7 @@ class Rule:
     accepts: tuple = ()            # categories; () is all
     accepts_each: bool = False
     retype: object = None          # views: dtype of the result, from (input, **args)
+    partial: bool = False          # vjp sees None where no cotangent arrived
     apart: bool = False            # in place: no input may share memory with what is written
     tracked: bool = True           # views: whether the result knows its base
     flips: int = 0                 # views: bits that the result has where the input has not
@@ -134,7 +141,7 @@ class Rule:
 def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", saves=None,
          inplace=False, method=True, function=True, node=None, layout=None, numbers=None,
          varargs=None, differentiable=None, unpromoted=(), accepts="",
-         accepts_each=False, helper=False, apart=False):
+         accepts_each=False, helper=False, apart=False, partial=False):
     """Register one operation (see the module's text) and return its function.
 
     Raises ValueError for a wrong declaration.
@@ -150,7 +157,7 @@ def rule(name, forward, *, inputs=None, vjp=None, jvp=None, promote="none", save
                 parameters, signature, inplace, node or node_name(name), layout,
                 promote in BROADCASTING if numbers is None else numbers, varargs, differentiable,
                 tuple(unpromoted), tuple(CATEGORIES.index(c) for c in accepts.split()), accepts_each)
-    made.apart = apart
+    made.apart, made.partial = apart, partial
     return _register(made, method, function, helper)
 
 

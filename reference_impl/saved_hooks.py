@@ -1,14 +1,28 @@
 """torch.autograd.graph: hooks on what is saved for backward, edges of the graph, many hooks at once."""
 
+import abc
 from collections import namedtuple
 
-from reference_impl.errors import Argument, NotLeaf
-from reference_impl.graph import Node, gradient_edge, packing
+from reference_impl import nodes
+from reference_impl.errors import ArgumentValue, NotLeaf
 from reference_impl.hooks import RemovableHandle
+from reference_impl.mutation import allow_mutation_on_saved_tensors
+from reference_impl.nodes import gradient_edge
+from reference_impl.saving import packing
 from reference_impl.tensor import Tensor
 
-__all__ = ["GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge",
-           "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_saved_tensors_hooks",
+           "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu",
+           "saved_tensors_hooks"]
+
+
+class Node(abc.ABC):
+    """What every step of the graph is an instance of, without being made by it."""
+
+    @classmethod
+    def __subclasshook__(cls, other):
+        return cls is Node and issubclass(other, nodes.Node) or NotImplemented
+
 
 GradientEdge = namedtuple("GradientEdge", "node output_nr ownership_token", defaults=(None,))
 
@@ -87,14 +101,15 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
     fn gets a list, None where a tensor takes no part in this backward, or the one gradient.
     """
     if mode not in ("all", "any"):
-        raise Argument(f"Expects mode to be one of ('all', 'any') but got {mode}")
+        raise ArgumentValue(f"Expects mode to be one of ('all', 'any') but got {mode}")
     tensors = list(tensors)
     seen = {}
 
     def expected():
         """How many of the tensors the running backward will reach."""
         from reference_impl.engine import current
-        return sum(gradient_edge(t)[0] in current.reachable for t in tensors)
+        nodes = [gradient_edge(t)[0] for t in tensors]
+        return sum(node in current.reachable and current.task.reaches(node) for node in nodes)
 
     def hook_of(i):
         def hook(grad):

@@ -17,10 +17,11 @@ from reference_impl.errors import (
     shape_text,
 )
 from reference_impl.formats import contiguous_format, preserve_format
+from reference_impl.forward_ad import set_tangent, tangent_of
 from reference_impl.geometry import infer_size, numel, view_stride, wrap_dim
 from reference_impl.grad_mode import state
 from reference_impl.graph import node_class
-from reference_impl.inplace import check_history
+from reference_impl.inplace import check_history, check_mode
 from reference_impl.rule import composite, rule
 from reference_impl.tensor import Tensor, lay, shallow
 from reference_impl.views import call, narrowed
@@ -263,10 +264,12 @@ IN_PLACE_NODES = {"t": "TBackward1", "transpose": "TransposeBackward1",
 def reshaped_in_place(name):
     """`name_`: the same view, taken by the tensor itself; its history gets one step longer."""
     def method(self, *args, **named):
-        if state.enabled:
+        check_mode(self)
+        if state.enabled and self.requires_grad:
             check_history(self)
         before = shallow(self)
         before._node, before._nr, before._view = self.grad_fn, self._nr, self._view
+        before._tangent = tangent_of(self)
         made = getattr(before, name)(*args, **named)
         lay(self, made._storage, made.dtype, *made._geometry, made._bits)
         self._counter.value += 1
@@ -276,8 +279,10 @@ def reshaped_in_place(name):
             made._node.__class__ = node_class(last)
             self._node, self._nr = made._node, made._nr
         if self._view is not None:
+            made._view.made, made._view.version = self._view.made, self._counter.value
             self._view = made._view
-            self._view.version = self._counter.value
+        if made._tangent is not None:
+            set_tangent(self, made._tangent)
         return self
     method.__name__ = f"{name}_"
     return method

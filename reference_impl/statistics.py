@@ -1,8 +1,11 @@
-"""var, std and their like as torch spells them: correction=, or the older unbiased=."""
+"""var, std and their like as torch spells them (correction=, or the older unbiased=); covariances."""
 
-from reference_impl.creation import full
+import warnings
+
+from reference_impl import dtypes as dt
+from reference_impl.creation import tensor, zeros_like
 from reference_impl.dispatch import FUNCTIONS
-from reference_impl.errors import ArgumentType
+from reference_impl.errors import Argument, ArgumentType, DtypeUnsupported
 from reference_impl.rule import OPERATIONS, composite
 from reference_impl.tensor import Tensor
 
@@ -42,61 +45,70 @@ def _spelled(name):
     return function
 
 
-def _with_mean(name):
-    def function(input, *args, **named):
-        options = _options(f"{name}_mean", args, named)
-        return (OPERATIONS[name].function(input, **options),
-                input.mean(options.get("dim"), options.get("keepdim", False)))
-    return function
-
-
-for _name in ("var", "std"):
+for _name in ("var", "std", "var_mean", "std_mean"):
     FUNCTIONS[_name] = _spelled(_name)
+for _name in ("var", "std"):
     setattr(Tensor, _name, FUNCTIONS[_name])
-    composite(f"{_name}_mean", _with_mean(_name), method=False, helper=True)
-
-
-def _mean_cast(input, dim=None, keepdim=False, *, dtype=None, **named):
-    """mean, of the input cast to dtype= first where that is given."""
-    x = input if dtype is None else input.to(dtype)
-    return OPERATIONS["mean"].function(x, dim, keepdim, **named) if not named else (
-        OPERATIONS["mean"].call((x,), {"keepdim": keepdim, **named}))
-
-
-_mean_cast.__name__ = "mean"
-FUNCTIONS["mean"] = Tensor.mean = _mean_cast
 
 
 def cov(input, *, correction=1, fweights=None, aweights=None):
-    """Covariances of the rows of a matrix, whose columns are observations."""
-    from reference_impl.errors import Argument
+    """Covariances of the rows of a matrix, whose columns are observations.
+
+    fweights: how often each observation counts; aweights: how much.
+    """
     if input.ndim > 2:
         raise Argument("cov(): expected input to have two or fewer dimensions but got an input with "
                        f"{input.ndim} dimensions")
-    x = input.reshape((1, -1)) if input.ndim < 2 else input
+    if input.dtype is dt.bool:
+        raise DtypeUnsupported("cov(): bool dtype is not supported for input")
+    x = input.view((1, -1)) if input.ndim < 2 else input
     weights = None
-    for given in (fweights, aweights):
+    for name, given, category in (("fweights", fweights, dt.INT), ("aweights", aweights, dt.FLOAT)):
         if given is not None:
+            _check_weights(name, given, category, x._size[1])
             weights = given if weights is None else weights * given
-    n = x._size[1] if weights is None else weights.sum()
-    mean = x.mean(1, True) if weights is None else (x * weights).sum(1, keepdim=True) / n
-    if weights is None or aweights is None or not correction:
-        freedom = n - correction
-    else:
-        freedom = n - correction * (weights * aweights).sum() / n
-    away = x - mean
+    total = tensor(x._size[1]) if weights is None else weights.sum()
+    mean = (x if weights is None else x * weights).sum(1) / total
+    freedom = total - correction
+    if weights is not None and aweights is not None and correction:
+        freedom = total - correction * (weights * aweights).sum() / total
+    if freedom.item() <= 0:
+        warnings.warn("cov(): degrees of freedom is <= 0", UserWarning, stacklevel=3)
+        freedom = zeros_like(freedom)
+    away = x - mean.unsqueeze(1)
     scaled = away if weights is None else away * weights
-    freedom = freedom.clamp(min=0) if isinstance(freedom, Tensor) else full((), max(freedom, 0))
-    return (scaled @ away.t().conj() / freedom.to(x.dtype)).squeeze()
+    return (away @ scaled.t().conj() / freedom).squeeze()
+
+
+def _check_weights(name, given, category, count):
+    kind = {dt.INT: "integral", dt.FLOAT: "floating point"}[category]
+    if given.ndim > 1:
+        raise Argument(f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+                       f"{given.ndim} dimensions")
+    if given.dtype.category != category:
+        raise DtypeUnsupported(f"cov(): expected {name} to have {kind} dtype but got {name} with "
+                               f"{given.dtype.scalar_name} dtype")
+    if given.numel() != count:
+        raise Argument(f"cov(): expected {name} to have the same numel as there are observations in "
+                       f"the input but got {given.numel()} != {count}")
+    if (given._array < 0).any():
+        raise Argument(f"cov(): {name} cannot be negative")
 
 
 def corrcoef(input):
-    """Correlations of the rows of a matrix."""
+    """Correlations of the rows of a matrix, rounding beyond [-1, 1] cut off."""
+    if input.ndim > 2:
+        raise Argument("corrcoef(): expected input to have two or fewer dimensions but got an input "
+                       f"with {input.ndim} dimensions")
     c = cov(input)
     if not c.ndim:
         return c / c
-    spread = c.diagonal().sqrt()
-    return c / spread.unsqueeze(1) / spread.unsqueeze(0)
+    spread = c.diag()
+    spread = (spread.real if c.is_complex() else spread).sqrt()
+    c = c / spread.view((-1, 1)) / spread.view((1, -1))
+    if not c.is_complex():
+        return c.clip(-1, 1)
+    return FUNCTIONS["complex"](c.real.clip(-1, 1), c.imag.clip(-1, 1))
 
 
 composite("cov", cov, helper=True)

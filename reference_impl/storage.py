@@ -6,7 +6,6 @@ from numpy.lib.stride_tricks import as_strided
 
 from reference_impl.errors import StorageTooSmall, shape_text
 
-
 NAMELESS = (np.dtype(ml_dtypes.float8_e5m2), np.dtype(ml_dtypes.complex32))
 
 

@@ -8,6 +8,7 @@ from reference_impl.bits import Reading
 from reference_impl.formats import format_stride, memory_format
 from reference_impl.geometry import (
     Geometry,
+    column_stride,
     contiguous_stride,
     elementwise_stride,
     numel,
@@ -36,6 +37,9 @@ class Size(tuple):
         return Size(got) if isinstance(item, slice) else got
 
 
+OWN_DTYPE = object()     # the tensor's, whichever that is
+
+
 class Tensor:
     """torch.Tensor. Made by the functions of creation.py and by operations."""
 
@@ -47,6 +51,7 @@ class Tensor:
     _nr = 0
     _view = None             # ViewInfo when this is a differentiable view
     _grad = None
+    _grad_dtype = OWN_DTYPE  # of what is collected in .grad
     _retains = False
     _wrapped = False         # made from a Python number: yields in promotion
     _accumulator_ref = None
@@ -54,7 +59,6 @@ class Tensor:
     _hooks = None            # called after .grad of a leaf was added to
     _tensor_hooks = None     # called with the gradient of a leaf
     _storage_cache = None
-    _backward_hooks = None
     _inference = False       # made in inference mode
 
     def __new__(cls, *args, **kwargs):
@@ -83,6 +87,11 @@ class Tensor:
         if self._leaf_grad or self._node is not None:
             return True
         return self._view is not None and self._view.base.requires_grad
+
+
+def collected_dtype(t):
+    """The dtype of gradients that `t` collects; None: any."""
+    return t.dtype if t._grad_dtype is OWN_DTYPE else t._grad_dtype
 
 
 def make_tensor(array, dtype, stride=None):
@@ -166,6 +175,9 @@ def from_result(raw, inputs, layout, operands):
         stride = preserved_stride(size, operands[0]._stride)
         if stride != contiguous_stride(size):
             return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
+    if layout == "columns" and len(size) > 1:
+        stride = column_stride(size)
+        return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)
     if isinstance(layout, memory_format) and layout.order:
         stride = format_stride(size, layout)
         return make_tensor(with_stride(raw, stride), dt.BY_NUMPY[raw.dtype], stride)

@@ -5,20 +5,25 @@ through any alias, the base gets a new history; a view made earlier notices that
 and derives its own history anew from the base's.
 """
 
-from reference_impl.forward_ad import attach_tangents, level
-from reference_impl.geometry import Geometry
+from reference_impl.forward_ad import attach_tangents, level, tangent_of
 from reference_impl.grad_mode import state
-from reference_impl.graph import Unsaved, edges_of, record
+from reference_impl.graph import edges_of, record
 from reference_impl.tensor import make_alias
+from reference_impl.unsaved import Unsaved
 
 
 class ViewInfo:
-    """Why a tensor is a view. made: "normal", "no_grad", "multi_output" or "custom"."""
+    """Why a tensor is a view. made: "normal", "no_grad", "multi_output" or "custom".
 
-    __slots__ = ("base", "made", "replay", "version")
+    replay: the steps that lead from the base to it. forward_base: the tensor whose tangent this
+    one's is a part of, None where they are not shared (make_dual); forward_replay: steps from there.
+    """
 
-    def __init__(self, base, replay, version, made):
+    __slots__ = ("base", "forward_base", "forward_replay", "made", "replay", "version")
+
+    def __init__(self, base, replay, version, made, forward_base, forward_replay):
         self.base, self.replay, self.version, self.made = base, replay, version, made
+        self.forward_base, self.forward_replay = forward_base, forward_replay
 
 
 def run_view(rule, values):
@@ -28,7 +33,9 @@ def run_view(rule, values):
         return ins[0]._absorb()
     source = ins[0]
     arguments = {n: values[rule.by_name[n]] for n in rule.argument_names}
-    edges = edges_of(ins) if state.enabled and source.requires_grad else None
+    # torch's view kernels leave inference tensors alone ("View of inference tensor" in its source)
+    plain = not source._inference
+    edges = edges_of(ins) if plain and state.enabled and source.requires_grad else None
     made = rule.forward(source._geometry, **arguments)
     many = isinstance(made, list)
     dtype = rule.retype(source, **arguments) if rule.retype else source.dtype
@@ -40,27 +47,28 @@ def run_view(rule, values):
             out._inference = True
     if edges is not None:
         record(rule, ins, edges, arguments, outputs, many)
-    for out in outputs if rule.tracked else ():
-        attach(out, source, rule, arguments, many)
-    if level.depth and source._tangent is not None:
+    for i, out in enumerate(outputs if plain and rule.tracked else ()):
+        attach(out, source, rule, arguments, i if many else None)
+    if level.depth and tangent_of(source) is not None:
         attach_tangents(rule, ins, outputs, arguments, many)
     return tuple(outputs) if many else outputs[0]
 
 
-def attach(out, source, rule, arguments, many=False):
-    """Make `out` a differentiable view of `source` (or of its base)."""
+def attach(out, source, rule, arguments, index=None):
+    """Make `out` a differentiable view of `source` (or of its base). index: which of several views."""
     made = "normal" if state.enabled else "inference_mode" if state.inference else "no_grad"
-    if many and state.enabled:
+    if index is not None and state.enabled:
         made = "multi_output"
-    info, replay = source._view, ()
-    base = source
+    info, base, replay = source._view, source, ()
+    ahead, ahead_replay = source, ()
     if info is not None:
-        base = info.base
-        replay = info.replay
+        base, replay = info.base, info.replay
+        if info.forward_base is not None:
+            ahead, ahead_replay = info.forward_base, info.forward_replay
         if made == "normal":
             made = info.made
-    step = (rule, arguments, (out._size, out._stride, out._offset))
-    out._view = ViewInfo(base, replay + (step,), out._counter.value, made)
+    step = ((rule, arguments, index, (out._size, out._stride, out._offset)),)
+    out._view = ViewInfo(base, replay + step, out._counter.value, made, ahead, ahead_replay + step)
 
 
 def refresh(t):
@@ -74,34 +82,44 @@ def refresh(t):
     if info.version >= 0:
         check_view(t, "its base or another view of its base has been modified inplace")
     info.version = t._counter.value
-    again = replayed(t)
+    again = way_of(t).taken(info.base)
     move_history(t, again._node, again._nr)
 
 
-def replayed(t, base=None):
-    """The view `t` taken of `base` (default: its own base) again, with history.
+class Way:
+    """How a view lies in its base, told without either: what was kept of them would be a cycle.
 
-    Views that change the dtype or a bit are called again. Those that only move elements become an
-    as_strided, as in torch: one for all before the first of the others, then one for each.
+    origin: the base's offset when the view was taken, in elements. steps: the views that lead there.
     """
-    from reference_impl.dispatch import run
-    info = t._view
-    base = info.base if base is None else base
-    origin, place, called = info.base._offset, None, False   # where the last step lay, this one lies
-    before, state.enabled = state.enabled, True
-    try:
-        for rule, arguments, lay in info.replay:
-            if rule.retype or rule.flips:
-                base = run(rule, [_placed(base, place, origin) if n == "self" else arguments[n]
-                                  for n in rule.names])
-                origin, place, called = lay[2], None, True
-            elif called:
-                base, origin = _placed(base, lay, origin), lay[2]
-            else:
-                place = lay
-        return _placed(base, place, origin)
-    finally:
-        state.enabled = before
+
+    __slots__ = ("origin", "steps")
+
+    def __init__(self, base, steps):
+        self.origin, self.steps = base._offset, steps
+
+    def taken(self, base):
+        """The view of `base`, or of a tensor that lies in memory as it does, with history.
+
+        Steps that change the dtype or a bit are called again. Those that only move elements become
+        an as_strided, as in torch: one for all before the first of the others, then one for each.
+        """
+        from reference_impl.dispatch import run
+        origin, place, called = self.origin, None, False    # where the last step lay, this one lies
+        before, state.enabled = state.enabled, True
+        try:
+            for rule, arguments, index, lies in self.steps:
+                if rule.retype or rule.flips or state.view_replay:
+                    source = _placed(base, place, origin)
+                    base = run(rule, [source if n == "self" else arguments[n] for n in rule.names])
+                    base = base if index is None else base[index]
+                    origin, place, called = lies[2], None, True
+                elif called:
+                    base, origin = _placed(base, lies, origin), lies[2]
+                else:
+                    place = lies
+            return _placed(base, place, origin)
+        finally:
+            state.enabled = before
 
 
 def _placed(base, place, origin):
@@ -112,8 +130,13 @@ def _placed(base, place, origin):
     return base.as_strided(size, stride, offset - origin + base._offset)
 
 
-def geometry_of(t):
-    return Geometry(t._size, t._stride, t._offset)
+def way_of(t):
+    return Way(t._view.base, t._view.replay)
+
+
+def forward_way_of(t):
+    """From the tensor whose tangent `t`'s is a part of."""
+    return Way(t._view.forward_base, t._view.forward_replay)
 
 
 def detached(t, counter=None):

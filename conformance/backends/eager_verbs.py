@@ -193,6 +193,12 @@ class EagerVerbs(NumpyVerbs):
     def type_of(self, x):
         return type(x).__name__
 
+    def type_name(self, x):
+        return x.type()
+
+    def type_of_shape(self, x):
+        return type(x.shape).__name__
+
     def item(self, x):
         return x.item()
 

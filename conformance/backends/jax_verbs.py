@@ -280,6 +280,9 @@ class JaxVerbs(NumpyVerbs):
     def type_of(self, x):
         return "Array" if isinstance(x, Node) else type(x).__name__
 
+    def type_of_shape(self, x):
+        return type(x.value.shape).__name__
+
     def item(self, x):
         return x.value.item()
 

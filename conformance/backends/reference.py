@@ -32,7 +32,7 @@ class ReferenceBackend(EagerBackend):
         {
             "autograd", "mutation", "aliasing", "strides", "retained_graph", "accumulated_grad",
             "grad_flags", "versions", "numpy_sharing", "numpy_functions", "float64", "complex",
-            "device_query", "layouts", "warnings",
+            "device_query", "layouts", "warnings", "type_names",
         }
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ class ReferenceBackend(EagerBackend):
         return low, low + storage.nbytes(), id(storage), storage
 
     def has_gpu(self) -> bool:
-        return False
+        return reference_impl.cuda.is_available()
 
     def attempt(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         with np.errstate(all="ignore"):  # nan and inf are results here, as they are in torch

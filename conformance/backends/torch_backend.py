@@ -34,7 +34,7 @@ class TorchBackend(EagerBackend):
         {
             "autograd", "mutation", "aliasing", "strides", "retained_graph", "accumulated_grad",
             "grad_flags", "versions", "numpy_sharing", "numpy_functions", "float64", "complex",
-            "device_query", "layouts", "warnings",
+            "device_query", "layouts", "warnings", "type_names",
         }
     )  # fmt: skip
 

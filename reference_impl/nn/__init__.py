@@ -1,5 +1,6 @@
 """torch.nn, as far as it goes."""
 
-from reference_impl.nn import functional
+from reference_impl.nn import functional, parameter
+from reference_impl.nn.parameter import Parameter
 
-__all__ = ["functional"]
+__all__ = ["Parameter", "functional", "parameter"]

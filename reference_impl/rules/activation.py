@@ -28,6 +28,11 @@ unary("leaky_relu", lambda self, negative_slope=0.01:
       accepts="float", saves=SELF,
       vjp=lambda ct, ins, y, negative_slope: [where(ins[0] > 0, ct, ct * negative_slope)],
       jvp=lambda t, ins, y, negative_slope: where(ins[0] > 0, t[0], t[0] * negative_slope))
+unary("threshold", lambda self, threshold, value:
+      np.where(self <= np.asarray(threshold, self.dtype), np.asarray(value, self.dtype), self),
+      accepts="int float", saves=SELF, method=False, helper=True,
+      vjp=lambda ct, ins, y, threshold, value: [where(ins[0] <= threshold, 0, ct)],
+      jvp=lambda t, ins, y, threshold, value: where(ins[0] <= threshold, 0, t[0]))
 unary("silu", lambda self: self * special.sigmoid(self), accepts="float complex", saves=SELF,
       vjp=lambda ct, ins, y: [ct * silu_slope(ins[0]).conj()],
       jvp=lambda t, ins, y: t[0] * silu_slope(ins[0]))

@@ -79,8 +79,12 @@ def along_base(ct, x, p):
 
 def exponent_slope(x, p, y):
     """d x**p / d p; 0 at x = 0 unless p is negative."""
-    rising = p.real >= 0 if p.is_complex() else p >= 0
-    return where((x == 0) & rising, 0, y * x.log())
+    return where((x == 0) & rising(p), 0, y * x.to(y.dtype).log())
+
+
+def rising(p):
+    """Whether 0**p is finite: p is real and not negative."""
+    return (p.imag == 0) & (p.real >= 0) if p.is_complex() else p >= 0
 
 
 binary("pow", special.power, inputs=("self", "exponent"), numbers=False, accepts=NUMBER,
@@ -122,8 +126,7 @@ def power_of_number(self, exponent):
 def constant_base_slope(base, p, y):
     """d base**p / d p. The logarithm of a negative base is nan unless p is complex."""
     if base == 0:
-        rising = p.real >= 0 if p.is_complex() else p >= 0
-        return where(rising, 0, y * -math.inf)
+        return where(rising(p), 0, y * -math.inf)
     real = not p.is_complex() and not isinstance(base, complex)
     # in long double, so that the constant is no less precise than what it multiplies
     with np.errstate(invalid="ignore"):

@@ -95,7 +95,8 @@ def _triangle(name, take):
     def forward(self, diagonal=0):
         if self.ndim < 2:
             raise DimCount(f"{name}: input tensor must have at least 2 dimensions")
-        return take(self, int(diagonal)).astype(self.dtype)
+        rows, columns = self.shape[-2:]        # no diagonal lies farther off than these
+        return take(self, max(-rows, min(int(diagonal), columns))).astype(self.dtype)
     return rule(name, forward, inputs=("self",), jvp="linear", inplace=True, helper=True,
                 vjp=lambda ct, ins, y, diagonal: [OPERATIONS[name].function(ct, diagonal)])
 

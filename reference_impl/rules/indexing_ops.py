@@ -54,10 +54,10 @@ def check_within(index, size, dim):
 
 def gather(self, dim, index, *, sparse_grad=False):
     """out[i][j] = self[i][index[i][j]] for dim 1, and so on."""
-    check_index_dtype("gather", index)
     dim, whole, places = wrap_dim(dim, self.ndim), vector(self), vector(index)
     if index.size == 0:
         return np.empty(index.shape, self.dtype)
+    check_index_dtype("gather", index)
     if whole.ndim != places.ndim:
         raise ShapeMismatch("Index tensor must have the same number of dimensions as input tensor")
     for d in range(whole.ndim):
@@ -74,12 +74,12 @@ def scatter_places(self, dim, index, src):
 
     None when the index is empty: then nothing is written, and nothing more is checked.
     """
-    check_index_dtype("scatter", index)
     if src.dtype != self.dtype:
         raise DtypeMismatch("scatter(): Expected self.dtype to be equal to src.dtype")
     dim = wrap_dim(dim, self.ndim)
     if index.size == 0:
         return None
+    check_index_dtype("scatter", index)
     whole, places, values = vector(self), vector(index), vector(src)
     for name, other in (("self", whole), ("src", values)):
         if places.ndim != other.ndim:
@@ -200,33 +200,41 @@ def index_select(self, dim, index):
     return taken if self.ndim else taken.reshape(places.shape[:1] if places.size != 1 else ())
 
 
-def index_add(self, dim, index, source, *, alpha=1):
-    """self[index[i]] += alpha * source[i] along `dim`, in the order of the index."""
-    dim = wrap_dim(dim, self.ndim)
+def check_slices(name, dim, self, index, source):
+    """Whether `index` names slices of `self` along `dim`, one for each of those of `source`."""
     if index.ndim > 1:
-        raise IndexShapeMismatch("index_add_(): Index is supposed to be a vector, but got dim: "
-                                 f"{index.ndim}")
-    check_index_dtype("index_add_", index)
+        kind = dt.from_numpy_dtype(index.dtype).scalar_name
+        raise IndexShapeMismatch(f"{name}(): Index is supposed to be a vector, but got dim: "
+                                 f"{index.ndim} with type: {kind} and size: "
+                                 f"{shape_text(index.shape)}")
+    if index.dtype not in INTEGER_INDEX:
+        raise DtypeUnsupported(f"{name}(): Expected dtype int32/int64 for index but got: "
+                               f"{dt.from_numpy_dtype(index.dtype).scalar_name}")
     if source.dtype != self.dtype:
         names = [dt.from_numpy_dtype(a.dtype).scalar_name for a in (self, source)]
-        raise DtypeMismatch(f"index_add_(): self ({names[0]}) and source ({names[1]}) must have "
+        raise DtypeMismatch(f"{name}(): self ({names[0]}) and source ({names[1]}) must have "
                             "the same scalar type")
-    places, values = vector(index), vector(source)
+    places, whole, values = vector(index), vector(self), vector(source)
     count = values.shape[dim] if dim < values.ndim else 0
     if places.size != count:
-        raise ShapeMismatch(f"index_add_(): Number of indices ({places.size}) should be equal to "
+        raise ShapeMismatch(f"{name}(): Number of indices ({places.size}) should be equal to "
                             f"source.size(dim): ({count}), for dim: {dim}")
-    out = self.copy()
-    whole = vector(out)
     trimmed = [tuple(n for d, n in enumerate(a.shape) if d != dim) for a in (whole, values)]
     if trimmed[0] != trimmed[1]:
         raise ShapeMismatch("source tensor shape must match self tensor shape, excluding the "
                             f"specified dimension. Got self.shape = {shape_text(self.shape)} "
                             f"source.shape = {shape_text(source.shape)}")
-    check_positions("index_add_", dim, index, whole.shape[dim])
+    check_positions(name, dim, index, whole.shape[dim])
+
+
+def index_add(self, dim, index, source, *, alpha=1):
+    """self[index[i]] += alpha * source[i] along `dim`, in the order of the index."""
+    dim = wrap_dim(dim, self.ndim)
+    check_slices("index_add_", dim, self, index, source)
+    out, values = self.copy(), vector(source)
     if alpha != 1:
         values = values * number_as(alpha, self.dtype)
-    add_at(np.moveaxis(whole, dim, 0), (places,), np.moveaxis(values, dim, 0))
+    add_at(np.moveaxis(vector(out), dim, 0), (vector(index),), np.moveaxis(values, dim, 0))
     return out
 
 

@@ -1,63 +1,25 @@
-"""Products of vectors and matrices made of others: addmm and its kin, tensordot, cross, det, inv.
+"""Products of vectors and matrices made of others: inner, tensordot, cross, chains of products.
 
 They are helpers: no table of operations lists them yet, so no library is checked against them.
 """
 
+import itertools
+
 import numpy as np
 
-from reference_impl.creation import eye
 from reference_impl.dispatch import FUNCTIONS
-from reference_impl.errors import (
-    Argument,
-    DimCount,
-    DtypeUnsupported,
-    LinalgSingular,
-    ShapeMismatch,
-    shape_text,
-)
-from reference_impl.geometry import wrap_dim
+from reference_impl.dtypes import BY_NUMPY
+from reference_impl.errors import Argument, DimCount, DtypeMismatch, ShapeMismatch, shape_text
+from reference_impl.geometry import broadcast_shapes, wrap_dim, wrap_dims
+from reference_impl.out_dtypes import c_name
 from reference_impl.rule import composite, rule
+from reference_impl.rules.matrix_checks import need_float_or_half, need_same_dtype, scalar_name
+from reference_impl.rules.reductions import carry
 from reference_impl.tensor import Tensor
 
 
 def call(name, *args, **named):
     return FUNCTIONS[name](*args, **named)
-
-
-def _check_numbers(x, **numbers):
-    for name, number in numbers.items():
-        if not x.dtype.is_differentiable and isinstance(number, float):
-            raise DtypeUnsupported(f"For integral input tensors, argument {name} must not be a "
-                                   "floating point number.")
-
-
-def _added(product, ranks, name):
-    """beta * input + alpha * product(a, b). With beta 0 nan and infinities of input do not count."""
-    def function(input, a, b, *, beta=1, alpha=1):
-        for t, rank in zip((a, b), ranks, strict=True):
-            if t.ndim != rank:
-                raise DimCount(f"{name}: expected a tensor with {rank} dimensions, but got "
-                               f"{t.ndim}-D")
-        _check_numbers(input, beta=beta, alpha=alpha)
-        got = call(product, a, b)
-        got = got if alpha == 1 else got * alpha
-        if beta == 0:
-            return got
-        sized = input.expand(got._size)
-        return (sized if beta == 1 else sized * beta) + got
-
-    def in_place(input, a, b, *, beta=1, alpha=1):
-        return input.copy_(function(input, a, b, beta=beta, alpha=alpha))
-    composite(name, function, helper=True)
-    composite(f"{name}_", in_place, function=name == "addmv", helper=True)
-
-
-_added("mm", (2, 2), "addmm")
-_added("mv", (2, 1), "addmv")
-_added("outer", (1, 1), "addr")
-_added("bmm", (3, 3), "baddbmm")
-composite("addbmm", lambda input, batch1, batch2, *, beta=1, alpha=1: input * beta + call(
-    "bmm", batch1, batch2).sum(0) * alpha, helper=True)
 
 
 def inner(input, other):
@@ -70,11 +32,7 @@ def inner(input, other):
     return tensordot(input, other, ((input.ndim - 1,), (other.ndim - 1,)))
 
 
-def vdot(input, other):
-    return call("dot", input.conj(), other)
-
-
-def tensordot(a, b, dims=2, out=None):
+def tensordot(a, b, dims=2):
     """Sum of products along pairs of dimensions, or along the last and first `dims`."""
     if isinstance(dims, int):
         if dims < 0:
@@ -89,8 +47,16 @@ def tensordot(a, b, dims=2, out=None):
     right = [wrap_dim(d, b.ndim) for d in right]
     if len(left) != len(right):
         raise Argument("both dimension lists should have same length")
+    for dims_of, ndim in ((left, a.ndim), (right, b.ndim)):
+        wrap_dims(dims_of, ndim)      # none twice
+    if a.dtype is not b.dtype:
+        raise DtypeMismatch("both inputs should have same dtype")
     for i, j in zip(left, right, strict=True):
-        if a._size[i] != b._size[j]:
+        if a._size[i] == 1:            # a size of 1 stands for all: the other is summed
+            b = b.sum(j, True, dtype=b.dtype)
+        elif b._size[j] == 1:
+            a = a.sum(i, True, dtype=a.dtype)
+        elif a._size[i] != b._size[j]:
             raise ShapeMismatch(f"contracted dimensions need to match, but first has size "
                                 f"{a._size[i]} in dim {i} and second has size {b._size[j]} in dim {j}")
     keep_a = [d for d in range(a.ndim) if d not in left]
@@ -104,112 +70,141 @@ def tensordot(a, b, dims=2, out=None):
     return call("mm", rows, columns).reshape(size)
 
 
+def _cross(self, other, *, dim=-1):
+    """The vector product along a dimension of size 3; the other dimensions broadcast."""
+    if self.ndim != other.ndim:
+        raise ShapeMismatch("linalg.cross: inputs must have the same number of dimensions.")
+    if self.dtype != other.dtype:
+        raise DtypeMismatch(f"expected scalar type {scalar_name(self)} but found "
+                            f"{scalar_name(other)}")
+    d = wrap_dim(dim, self.ndim)
+    if self.shape[d] != 3 or other.shape[d] != 3:
+        raise Argument(f"linalg.cross: inputs dimension {dim} must have length 3. Got "
+                       f"{self.shape[d]} and {other.shape[d]}")
+    shape = broadcast_shapes(self.shape, other.shape)
+    a, b = (np.moveaxis(np.broadcast_to(carry(x), shape), d, 0) for x in (self, other))
+    out = np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], d)
+    return out.astype(self.dtype)
+
+
+cross_along = rule(
+    "linalg_cross", _cross, inputs=("self", "other"), method=False, function=False, helper=True,
+    saves={"self": ("other",), "other": ("self",)},
+    vjp=lambda ct, ins, y, dim: [cross_along(*of_one_shape(ins[1].conj(), ct), dim=dim),
+                                 cross_along(*of_one_shape(ct, ins[0].conj()), dim=dim)],
+    jvp=lambda t, ins, y, dim: cross_along(t[0], ins[1], dim=dim) + cross_along(ins[0], t[1], dim=dim))
+
+
+def of_one_shape(a, b):
+    return call("broadcast_tensors", a, b)
+
+
 def cross(input, other, dim=None):
-    """The vector product along a dimension of size 3 (default: the first such)."""
+    """The vector product along `dim`, or the first dimension of size 3."""
     if dim is None:
         dim = next((d for d, n in enumerate(input._size) if n == 3), None)
         if dim is None:
             raise Argument("no dimension of size 3 in input")
-    a, b = call("broadcast_tensors", input, other)
-    d = wrap_dim(dim, a.ndim)
-    if a._size[d] != 3:
-        raise Argument("linalg.cross: inputs dimension "
-                       f"{dim} must have length 3. Got {input._size[d]} and {other._size[d]}")
-    a, b = a.unbind(d), b.unbind(d)
-    return call("stack", [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2],
-                          a[0] * b[1] - a[1] * b[0]], d)
+    return cross_along(input, other, dim=dim)
 
 
-for _name, _function in (("inner", inner), ("vdot", vdot), ("cross", cross)):
+for _name, _function in (("inner", inner), ("cross", cross)):
     composite(_name, _function, helper=True)
 composite("tensordot", tensordot, method=False, helper=True)
-composite("linalg_cross", lambda input, other, *, dim=-1: cross(input, other, dim), method=False,
-          helper=True)
-
-
-def _square(name, x):
-    if x.ndim < 2:
-        raise DimCount(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if x.shape[-1] != x.shape[-2]:
-        raise ShapeMismatch(f"{name}: A must be batches of square matrices, but they are "
-                            f"{x.shape[-2]} by {x.shape[-1]} matrices")
-
-
-def inv(A):
-    """Raises LinalgSingular."""
-    _square("linalg.inv", A)
-    try:
-        return np.linalg.inv(A).astype(A.dtype)
-    except np.linalg.LinAlgError:
-        raise LinalgSingular("linalg.inv: The diagonal element of the factor U is zero, the "
-                             "inversion could not be completed because the input matrix is "
-                             "singular.") from None
-
-
-rule("linalg_inv", inv, inputs=("A",), accepts="float complex", promote="same", method=False,
-     helper=True, node="LinalgInvExBackward0", saves={"A": ("result",)},
-     vjp=lambda ct, ins, y: [-(y.mH @ ct @ y.mH)], jvp=lambda t, ins, y: -(y @ t[0] @ y))
-
-
-def det(A):
-    _square("linalg.det", A)
-    return np.asarray(np.linalg.det(A)).astype(A.dtype)
-
-
-rule("linalg_det", det, inputs=("A",), accepts="float complex", promote="same", method=False,
-     helper=True, node="LinalgDetBackward0", saves={"A": ("A", "result")},
-     vjp=lambda ct, ins, y: [(ct * y.conj()).unsqueeze(-1).unsqueeze(-1)
-                             * FUNCTIONS["linalg_inv"](ins[0]).mH])
-for _name, _target in (("det", "linalg_det"), ("inverse", "linalg_inv")):
-    composite(_name, FUNCTIONS[_target], helper=True)
-
-
-def matrix_power(input, n):
-    """input multiplied n times; n < 0: its inverse."""
-    _square("linalg.matrix_power", input)
-    if n == 0:
-        return eye(input._size[-1], dtype=input.dtype).expand(input._size).clone()
-    base = FUNCTIONS["linalg_inv"](input) if n < 0 else input
-    out, n = None, abs(n)
-    while n:
-        if n & 1:
-            out = base if out is None else out @ base
-        n >>= 1
-        if n:
-            base = base @ base
-    return out.clone() if out is input else out
-
-
-composite("matrix_power", matrix_power, helper=True)
-composite("linalg_matrix_power", lambda A, n: matrix_power(A, n), method=False, helper=True)
-
-
-def cdist(x1, x2, p=2.0, compute_mode=None):
-    """Distances between the rows of two (batches of) matrices."""
-    for t in (x1, x2):
-        if t.ndim < 2:
-            raise DimCount("cdist only supports at least 2D tensors, got: "
-                           f"{t.ndim}D")
-    if x1._size[-1] != x2._size[-1]:
-        raise ShapeMismatch(f"X1 and X2 must have the same number of columns. X1: {x1._size[-1]} "
-                            f"X2: {x2._size[-1]}")
-    return FUNCTIONS["linalg_vector_norm"](x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
-
-
-composite("cdist", cdist, method=False, helper=True)
 
 
 def multi_dot(tensors):
-    """The product of several matrices, the first and last may be vectors."""
-    out = tensors[0]
-    for t in tensors[1:]:
-        out = out @ t
-    return out
+    """The product of several matrices, the first and last may be vectors.
+
+    They are multiplied in the order that takes the fewest multiplications.
+    """
+    name = "multi_dot()"
+    if len(tensors) < 2:
+        raise Argument(f"{name}: expected at least 2 tensors but got {len(tensors)}")
+    last = len(tensors) - 1
+    for i, t in enumerate(tensors):
+        outer_ones = i in (0, last)
+        if t.ndim != 2 and not (outer_ones and t.ndim == 1):
+            which = {0: "the first tensor", last: "the last tensor"}.get(i, f"tensor {i}")
+            want = "1D or 2D" if outer_ones else "2D"
+            raise DimCount(f"{name}: {which} must be {want} but got {t.ndim}D")
+        if t.dtype is not tensors[0].dtype:
+            raise DtypeMismatch(f"{name}: all tensors must have be the same dtype but tensor 0 is "
+                                f"{tensors[0].dtype.scalar_name} and tensor {i} "
+                                f"{t.dtype.scalar_name}")
+    matrices = [tensors[0].unsqueeze(0) if tensors[0].ndim == 1 else tensors[0], *tensors[1:-1],
+                tensors[-1].unsqueeze(-1) if tensors[-1].ndim == 1 else tensors[-1]]
+    for i, (a, b) in enumerate(itertools.pairwise(matrices)):
+        if a._size[1] != b._size[0]:
+            raise ShapeMismatch(f"{name}: tensors {i} and {i + 1} with shapes {shape_text(a._size)} "
+                                f"and {shape_text(b._size)} cannot be multiplied")
+    size = (() if tensors[0].ndim == 1 else tensors[0]._size[:1]) + (
+        () if tensors[-1].ndim == 1 else tensors[-1]._size[1:])
+    return _chain(matrices, _best_order([m._size[0] for m in matrices] + [matrices[-1]._size[1]]),
+                  0, last).view(size)
 
 
-composite("linalg_multi_dot", multi_dot, method=False, helper=True)
-composite("chain_matmul", lambda *matrices: multi_dot(matrices), method=False, helper=True)
-composite("linalg_vecdot", lambda x, y, *, dim=-1: (x.conj() * y).sum(dim), method=False,
-          helper=True)
+def _best_order(sizes):
+    """Where to split each part of a chain (Cormen et al., matrix-chain multiplication)."""
+    n = len(sizes) - 1
+    cost, split = {(i, i): 0 for i in range(n)}, {}
+    for length in range(1, n):
+        for i in range(n - length):
+            j = i + length
+            cost[i, j], split[i, j] = min(
+                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j))
+    return split
+
+
+def _chain(matrices, split, i, j):
+    if i == j:
+        return matrices[i]
+    k = split[i, j]
+    return _chain(matrices, split, i, k).mm(_chain(matrices, split, k + 1, j))
+
+
+def chain_matmul(*matrices):
+    if not matrices:
+        raise Argument("chain_matmul(): Expected one or more matrices")
+    for t in matrices:
+        if t.ndim != 2:
+            raise DimCount(f"Tensor dimension is {t.ndim}, expected 2 instead.")
+    return matrices[0].clone() if len(matrices) == 1 else multi_dot(matrices)
+
+
+def _int_mm(self, mat2):
+    """The product of a matrix of int8 or uint8 with one of int8, in int32."""
+    name = "int_mm_out_cpu"
+    for word, t in (("self", self), ("mat2", mat2)):
+        if t.ndim != 2:
+            raise DimCount(f"{name}: Expected {word} to be of dimension 2 but got {t.ndim}")
+    if self.shape[1] != mat2.shape[0]:
+        raise ShapeMismatch(f"{name}: self.size(1) needs to match mat2.size(0) but got "
+                            f"{self.shape[1]} and {mat2.shape[0]}")
+    if self.dtype not in (np.int8, np.uint8):
+        raise DtypeMismatch(f"{name}: Expected self dtype to be int8 or uint8 but got "
+                            f"{c_name(BY_NUMPY[self.dtype])}")
+    if mat2.dtype != np.int8:
+        raise DtypeMismatch(f"{name}: Expected mat2 dtype to be of type int8 but got "
+                            f"{c_name(BY_NUMPY[mat2.dtype])}")
+    return self.astype(np.int32) @ mat2.astype(np.int32)
+
+
+rule("_int_mm", _int_mm, inputs=("self", "mat2"), method=False, helper=True)
+
+
+def vecdot(x, y, *, dim=-1):
+    """The sum of conj(x) * y along `dim`."""
+    need_float_or_half("linalg.vecdot", x)
+    need_same_dtype("linalg.vecdot", "x and y", x, y)
+    return (x.conj() * y).sum(dim)
+
+
+composite("linalg_multi_dot", multi_dot, method=False, helper=True, function=False)
+composite("chain_matmul", chain_matmul, method=False, helper=True)
+composite("linalg_vecdot", vecdot, method=False, helper=True, function=False)
 composite("linalg_diagonal", lambda A, *, offset=0, dim1=-2, dim2=-1: A.diagonal(
-    offset, dim1, dim2), method=False, helper=True)
+    offset, dim1, dim2), method=False, helper=True, function=False)
+composite("linalg_matmul", lambda input, other: input.matmul(other), method=False, helper=True,
+          function=False)

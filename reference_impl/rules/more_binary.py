@@ -32,7 +32,7 @@ def copysign_vjp(ct, ins, y):
 
 helper("copysign", np.copysign, promote="float", accepts="float",
        saves={"self": ("self", "result")}, vjp=copysign_vjp,
-       jvp=lambda t, ins, y: where(ins[0] == 0, 0, t[0] * (y / ins[0])))
+       jvp=lambda t, ins, y: t[0] * where(ins[0] == 0, 0, y / ins[0]))
 
 
 def nextafter(self, other):
@@ -50,7 +50,9 @@ def nextafter(self, other):
     return np.where(np.isnan(self) | np.isnan(other), self + other, out).astype(self.dtype)
 
 
-helper("nextafter", nextafter, accepts="float", numbers=False, vjp=None)
+helper("nextafter", nextafter, accepts="float", numbers=False, saves=BOTH,
+       vjp=lambda ct, ins, y: [where(ins[0] == ins[1], 0, ct), zeros_like(ct)],
+       jvp=lambda t, ins, y: t[0] * (ins[0] != ins[1]))
 
 
 def heaviside(self, values):
@@ -153,7 +155,9 @@ helper("xlogy", times_log(np.log), promote="float", accepts="float", saves=BOTH,
 helper("special_xlog1py", times_log(np.log1p), promote="float", accepts="float", saves=BOTH,
        inplace=False, method=False,
        vjp=lambda ct, ins, y: [ct * where((ins[0] == 0) & (ins[1] <= -1), 0, ins[1].log1p()),
-                               ct * ins[0] / (ins[1] + 1)])
+                               ct * ins[0] / (ins[1] + 1)],
+       jvp=lambda t, ins, y: t[0] * where((ins[0] == 0) & (ins[1] <= -1), 0, ins[1].log1p())
+       + t[1] * ins[0] / (ins[1] + 1))
 
 
 def zeta(self, other):

@@ -17,7 +17,11 @@ from reference_impl.rules.elementwise import NUMBER, RESULT, SELF, unary, where
 PI = 4 * np.arctan(np.longdouble(1))
 
 
-def helper(name, forward, **facts):
+def helper(name, forward, *, slope=None, **facts):
+    """A rule that no table lists. slope(x, y) of a real function y of x gives vjp and jvp."""
+    if slope is not None:
+        facts |= {"vjp": lambda ct, ins, y: [ct * slope(ins[0], y)],
+                  "jvp": lambda t, ins, y: t[0] * slope(ins[0], y)}
     return unary(name, forward, helper=True, **facts)
 
 
@@ -53,7 +57,7 @@ helper("atanh", np.arctanh, promote="float", saves=SELF,
 # --- fractions, degrees ---
 
 helper("frac", lambda self: self - np.trunc(self), accepts="float",
-       vjp=lambda ct, ins, y: [ct], jvp="linear")
+       vjp=lambda ct, ins, y: [ct], jvp=lambda t, ins, y: t[0])
 helper("deg2rad", lambda self: self * np.asarray(PI / 180).astype(self.dtype), promote="float",
        accepts="float", vjp=lambda ct, ins, y: [ct * (PI / 180)], jvp="linear")
 helper("rad2deg", lambda self: self * np.asarray(180 / PI).astype(self.dtype), promote="float",
@@ -77,7 +81,15 @@ def angle_vjp(ct, ins, y):
     return [across * (z * 1j)]
 
 
-unary("angle", angle, promote="float", helper=True, saves=SELF, vjp=angle_vjp)
+def angle_jvp(t, ins, y):
+    z = ins[0]
+    if not z.is_complex():
+        return zeros_like(y)
+    size = (z * z.conj()).real
+    return where(size == 0, 0, (z.conj() * t[0]).imag / size)
+
+
+unary("angle", angle, promote="float", helper=True, saves=SELF, vjp=angle_vjp, jvp=angle_jvp)
 
 
 def sinc(self):
@@ -132,7 +144,7 @@ helper("logit", logit, promote="float", accepts="float", saves=SELF,
 # --- gamma and its derivatives ---
 
 helper("lgamma", single(scipy.special.gammaln), promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * ins[0].digamma()])
+       slope=lambda x, y: x.digamma())
 
 
 def _digamma(x):
@@ -143,7 +155,7 @@ def _digamma(x):
 
 
 helper("digamma", single(_digamma), promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * ins[0].polygamma(1)])
+       slope=lambda x, y: x.polygamma(1))
 
 
 def polygamma(self, n):
@@ -155,7 +167,8 @@ def polygamma(self, n):
 
 helper("_polygamma", polygamma, promote="float", accepts="float", saves=SELF,
        node="PolygammaBackward0",
-       vjp=lambda ct, ins, y, n: [ct * OPERATIONS["_polygamma"].function(ins[0], n + 1)])
+       vjp=lambda ct, ins, y, n: [ct * OPERATIONS["_polygamma"].function(ins[0], n + 1)],
+       jvp=lambda t, ins, y, n: t[0] * OPERATIONS["_polygamma"].function(ins[0], n + 1))
 
 
 def polygamma_either_way(n, input=None, *rest):
@@ -179,9 +192,9 @@ def mvlgamma(input, p):
 
 composite("mvlgamma", mvlgamma, helper=True)
 helper("erfinv", single(scipy.special.erfinv), promote="float", accepts="float", saves=RESULT,
-       vjp=lambda ct, ins, y: [ct * (y * y).exp() * np.sqrt(PI) / 2])
+       slope=lambda x, y: (y * y).exp() * (np.sqrt(PI) / 2))
 helper("i0", single(scipy.special.i0), promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * OPERATIONS["special_i1"].function(ins[0])])
+       slope=lambda x, y: OPERATIONS["special_i1"].function(x))
 
 # --- classes of numbers ---
 
@@ -250,27 +263,26 @@ def entr(self):
 
 
 helper("special_entr", entr, promote="float", accepts="float", saves=SELF,
-       vjp=lambda ct, ins, y: [ct * (-1 - ins[0].log())])
+       slope=lambda x, y: -1 - x.log())
 helper("special_i1", single(scipy.special.i1), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [ct * where(
-           ins[0] == 0, 0.5, ins[0].i0() - y / where(ins[0] == 0, 1, ins[0]))])
+       saves={"self": ("self", "result")},
+       slope=lambda x, y: where(x == 0, 0.5, x.i0() - y / where(x == 0, 1, x)))
 helper("special_i0e", single(scipy.special.i0e), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [
-           ct * (OPERATIONS["special_i1e"].function(ins[0]) - ins[0].sgn() * y)])
+       saves={"self": ("self", "result")},
+       slope=lambda x, y: OPERATIONS["special_i1e"].function(x) - x.sgn() * y)
 helper("special_i1e", single(scipy.special.i1e), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [ct * where(
-           ins[0] == 0, 0.5, OPERATIONS["special_i0e"].function(ins[0])
-           - y * (ins[0].sgn() + 1 / where(ins[0] == 0, 1, ins[0])))])
+       saves={"self": ("self", "result")}, slope=lambda x, y: where(
+           x == 0, 0.5, OPERATIONS["special_i0e"].function(x)
+           - y * (x.sgn() + 1 / where(x == 0, 1, x))))
 helper("special_erfcx", single(scipy.special.erfcx), promote="float", accepts="float",
        saves={"self": ("self", "result")},
-       vjp=lambda ct, ins, y: [(2 * ins[0] * y - 2 / float(np.sqrt(PI))) * ct])
+       slope=lambda x, y: 2 * x * y - 2 / float(np.sqrt(PI)))
 helper("special_ndtri", single(scipy.special.ndtri), promote="float", accepts="float",
-       saves=RESULT, vjp=lambda ct, ins, y: [
-           ct * (y * y / 2).exp() * float(np.sqrt(2 * PI))])
+       saves=RESULT, slope=lambda x, y: (y * y / 2).exp() * float(np.sqrt(2 * PI)))
 helper("special_log_ndtr", single(scipy.special.log_ndtr), promote="float", accepts="float",
-       saves={"self": ("self", "result")}, vjp=lambda ct, ins, y: [
-           ct / OPERATIONS["special_erfcx"].function(ins[0] * -float(np.sqrt(0.5)))
-           * float(np.sqrt(2 / PI))])
+       saves={"self": ("self", "result")},
+       slope=lambda x, y: float(np.sqrt(2 / PI)) / OPERATIONS["special_erfcx"].function(
+           x * -float(np.sqrt(0.5))))
 for _name, _function in {"bessel_j0": scipy.special.j0, "bessel_j1": scipy.special.j1,
                          "bessel_y0": scipy.special.y0, "bessel_y1": scipy.special.y1,
                          "modified_bessel_i0": scipy.special.i0,
@@ -282,7 +294,8 @@ for _name, _function in {"bessel_j0": scipy.special.j0, "bessel_j1": scipy.speci
                          "airy_ai": lambda x: scipy.special.airy(x)[0],
                          "spherical_bessel_j0": lambda x: scipy.special.spherical_jn(0, x),
                          }.items():
-    helper(f"special_{_name}", single(_function), promote="float", accepts="float")
+    helper(f"special_{_name}", single(_function), promote="float", accepts="float",
+           differentiable=())
 
 
 def ndtr(input):

@@ -21,6 +21,7 @@ from reference_impl.geometry import wrap_dim
 from reference_impl.rule import composite, rule
 from reference_impl.rules.linalg import same_dtype
 from reference_impl.rules.reductions import carry, count, positions
+from reference_impl.zero_tangent import ZeroTangent
 
 REDUCTIONS = {"none": "none", "mean": "mean", "sum": "sum", 0: "none", 1: "mean", 2: "sum"}
 
@@ -65,10 +66,10 @@ def _log_softmax(self, dim, dtype=None):
 
 rule("softmax", _softmax, inputs=("self",), promote="sum", saves={"self": ("result",)},
      vjp=lambda ct, ins, y, dim, dtype: [y * (ct - (ct * y).sum(dim, True))],
-     jvp=lambda t, ins, y, dim, dtype: y * (t[0] - (t[0] * y).sum(dim, True)))
+     jvp=lambda t, ins, y, dim, dtype: y * (t[0] - (t[0] * y).sum(dim, True)).to(y.dtype))
 rule("log_softmax", _log_softmax, inputs=("self",), promote="sum", saves={"self": ("result",)},
      vjp=lambda ct, ins, y, dim, dtype: [ct - y.exp() * ct.sum(dim, True)],
-     jvp=lambda t, ins, y, dim, dtype: t[0] - (y.exp() * t[0]).sum(dim, True))
+     jvp=lambda t, ins, y, dim, dtype: (t[0] - (y.exp() * t[0]).sum(dim, True)).to(y.dtype))
 
 
 # ── layer norm ─────────────────────────────────────────────────────────────────────────────────
@@ -120,7 +121,24 @@ def _layer_norm_vjp(ct, ins, y, normalized_shape, eps, cudnn_enable):
     return [of_x.to(ins[0].dtype), of_weight, None if bias is None else ct]
 
 
+def _layer_norm_jvp(t, ins, y, normalized_shape, eps, cudnn_enable):
+    x, weight, _ = ins
+    of_x, of_weight, of_bias = t
+    dims = _trailing(normalized_shape)
+    if x.dtype.np.itemsize == 2:
+        x, of_x = x.to(torch.float32), of_x.to(torch.float32)
+    away = x - x.mean(dims, True)
+    scale = 1 / ((away * away).mean(dims, True) + eps).sqrt()
+    unit = away * scale
+    got = scale * (of_x - of_x.mean(dims, True) - unit * (of_x * unit).mean(dims, True))
+    if weight is not None:
+        got = got * weight + unit * of_weight
+    got = got if of_bias is None else got + of_bias
+    return got.to(y.dtype)
+
+
 rule("layer_norm", _layer_norm, inputs=("input", "weight?", "bias?"), vjp=_layer_norm_vjp,
+     jvp=_layer_norm_jvp,
      saves=("input", "weight", "bias"), node="NativeLayerNormBackward0", method=False)
 
 
@@ -154,7 +172,9 @@ def _mse_vjp(ct, ins, y, reduction):
 
 
 rule("mse_loss", _mse, inputs=("self", "target"), promote="result", numbers=False,
-     vjp=_mse_vjp, saves=("self", "target"), method=False, function=False)
+     vjp=_mse_vjp, saves=("self", "target"),
+     jvp=lambda t, ins, y, reduction: reduced(2 * (ins[0] - ins[1]) * (t[0] - t[1]), reduction),
+     method=False, function=False)
 
 
 def _class_dim(ndim):
@@ -225,6 +245,9 @@ def _number(t):
 
 
 nll_loss = rule("nll_loss", _nll, inputs=("self", "target", "weight?"), vjp=_nll_vjp,
+                jvp=lambda t, ins, y, reduction, ignore_index: (     # linear; not by the weights
+                    t[0] if isinstance(t[0], ZeroTangent) else
+                    nll_loss(t[0], ins[1], ins[2], reduction, ignore_index)),
                 saves={"self": ("self", "target", "weight")}, method=False, function=False)
 
 

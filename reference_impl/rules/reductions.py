@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 import reference_impl as torch
+from reference_impl import dtypes as dt
 from reference_impl.errors import (
     DtypeUnsupported,
     EmptyReduction,
@@ -76,6 +77,14 @@ def positions(size, dim, shape):
     return arange(size).reshape(wide)
 
 
+def picked(t, at, dim, keepdim):
+    """Of `t` the element at the index `at` along `dim`; the adjoint of `to_index`."""
+    if not t.ndim:
+        return t
+    got = t.gather(dim, kept(at, t.shape, dim, keepdim))
+    return got if keepdim else got.squeeze(dim)
+
+
 def flip(t, dim):
     """`t` in reverse order along `dim`."""
     if not t.ndim:
@@ -107,8 +116,10 @@ rule("sum", _sum, inputs=("self",), promote="sum", jvp="linear", node=numbered("
 
 
 def _mean(self, dim=None, keepdim=False, *, dtype=None):
-    need_float(self, "mean(): could not infer output dtype. Input dtype must be either a floating "
-                     f"point or complex dtype. Got: {self.dtype.name}")
+    what = "Input" if dtype is None else "Optional"
+    self = self if dtype is None else self.astype(dtype.np)
+    need_float(self, f"mean(): could not infer output dtype. {what} dtype must be either a floating "
+                     f"point or complex dtype. Got: {dt.BY_NUMPY[self.dtype].scalar_name}")
     axes = all_dims(dim, self.ndim)
     added = total(self, axes, keepdim)
     n = count(self.shape, axes)
@@ -144,22 +155,25 @@ def _prod_vjp(ct, ins, y, dim, keepdim, dtype):
     x = ins[0]
     if not x.ndim:
         return [ct]
-    if dim is None:
-        flat = x.reshape(-1)
-        others = _others(flat, 0).reshape(x.shape)
-    else:
-        others = _others(x, dim)
-    return [spread(ct, x.shape, dim, keepdim) * others.conj()]
+    return [spread(ct, x.shape, dim, keepdim) * products_of_others(x, dim).conj()]
 
 
-def _others(x, dim):
-    """Product of all elements but each one along `dim`."""
+def _prod_jvp(t, ins, y, dim, keepdim, dtype):
+    x, t = ins[0].to(y.dtype), t[0].to(y.dtype)
+    return (t * products_of_others(x, dim)).sum(dim, keepdim) if x.ndim else t
+
+
+def products_of_others(x, dim):
+    """Product of all elements but each one along `dim`, or of all of x for None."""
     if not x.numel():
         return x
+    if dim is None:
+        return products_of_others(x.reshape(-1), 0).reshape(x.shape)
     return _before(x, dim) * flip(_before(flip(x, dim), dim), dim)
 
 
-rule("prod", _prod, inputs=("self",), promote="sum", vjp=_prod_vjp, node=numbered("Prod"),
+rule("prod", _prod, inputs=("self",), promote="sum", vjp=_prod_vjp, jvp=_prod_jvp,
+     node=numbered("Prod"),
      saves={"self": ("self", "result")})
 
 
@@ -210,8 +224,16 @@ def _even_share(ct, ins, y, dim, keepdim):
     return [share * hit]
 
 
+def _even_mean(t, ins, y, dim, keepdim):
+    """The mean of the tangents of all elements that tie."""
+    x, dims = ins[0], all_dims(dim, ins[0].ndim)
+    hit = x == kept(y, x.shape, dim, keepdim)
+    total = torch.where(hit, t[0], torch.zeros_like(t[0])).sum(dims, keepdim)
+    return total / hit.sum(dims, keepdim)
+
+
 for _name, _ufunc in (("amax", np.maximum), ("amin", np.minimum)):
-    rule(_name, _extremum(_name, _ufunc), inputs=("self",), vjp=_even_share,
+    rule(_name, _extremum(_name, _ufunc), inputs=("self",), vjp=_even_share, jvp=_even_mean,
          saves={"self": ("self", "result")})
 
 
@@ -247,6 +269,7 @@ for _name in ("max", "min"):
     rule(f"{_name}.dim", _values_and_indices(_name), inputs=("self",),
          vjp=lambda ct, ins, y, dim, keepdim: [
              to_index(ct[0], y[1], ins[0].shape, dim, keepdim)],
+         jvp=lambda t, ins, y, dim, keepdim: (picked(t[0], y[1], dim, keepdim), None),
          saves={"self": ("result.1",)}, differentiable=(0,))
 
 
@@ -287,48 +310,6 @@ for _name, _ufunc in (("all", np.logical_and), ("any", np.logical_or)):
     rule(_name, _truth(_ufunc), inputs=("self",))
 
 
-# ── statistics ─────────────────────────────────────────────────────────────────────────────────
-
-def _freedom(shape, dim, correction):
-    """Divisor of the variance: max(0, n - correction), correction None meaning 1."""
-    return max(0, count(shape, dim) - (1 if correction is None else correction))
-
-
-def _var(self, dim=None, *, correction=None, keepdim=False):
-    need_float(self, "std and var only support floating point and complex dtypes")
-    axes, x = all_dims(dim, self.ndim), carry(self)
-    n = count(self.shape, axes)
-    away = x - np.sum(x, axis=axes, keepdims=True) / (n if x.dtype == object else x.dtype.type(n))
-    square = (away * away.conj()).real if x.dtype.kind == "c" else away * away
-    total = np.sum(square, axis=axes, keepdims=keepdim)
-    freedom = _freedom(self.shape, axes, correction)
-    out = total / (freedom if x.dtype == object else total.dtype.type(freedom))
-    return out if x.dtype.kind == "c" else out.astype(self.dtype)
-
-
-def _std(self, dim=None, *, correction=None, keepdim=False):
-    x = carry(self)
-    root = np.sqrt(_var(x, dim, correction=correction, keepdim=keepdim))
-    return root if x.dtype.kind == "c" else root.astype(self.dtype)
-
-
-def _var_vjp(ct, ins, y, dim, correction, keepdim):
-    x = ins[0]
-    freedom = _freedom(x.shape, dim, correction)
-    slope = 2 / freedom if freedom else np.inf
-    return [slope * kept(ct, x.shape, dim, keepdim) * (x - x.mean(all_dims(dim, x.ndim), True))]
-
-
-def _std_vjp(ct, ins, y, dim, correction, keepdim):
-    # the root has no slope at 0; torch takes 0 there
-    slope = torch.where(y == 0, torch.zeros_like(y), ct / (2 * y))
-    return _var_vjp(slope, ins, y, dim, correction, keepdim)
-
-
-rule("var", _var, inputs=("self",), vjp=_var_vjp, saves={"self": ("self",)})
-rule("std", _std, inputs=("self",), vjp=_std_vjp, saves={"self": ("self", "result")})
-
-
 def _logsumexp(self, dim, keepdim=False):
     axes, x = all_dims(dim, self.ndim), carry(self)
     # the shift keeps exp in range; none where the maximum is infinite (inf - inf) or missing
@@ -348,4 +329,7 @@ rule("logsumexp", _logsumexp, inputs=("self",), promote="float", layout="contigu
      vjp=lambda ct, ins, y, dim, keepdim: [
          kept(ct, ins[0].shape, dim, keepdim)
          * (ins[0] - kept(y, ins[0].shape, dim, keepdim)).exp().conj()],
+     jvp=lambda t, ins, y, dim, keepdim: (
+         t[0] * (ins[0] - kept(y, ins[0].shape, dim, keepdim)).exp()).sum(
+             all_dims(dim, ins[0].ndim), keepdim),
      saves={"self": ("self", "result")})

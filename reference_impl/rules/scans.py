@@ -11,17 +11,18 @@ from reference_impl import dtypes as dt
 from reference_impl.dispatch import FUNCTIONS
 from reference_impl.errors import (
     Argument,
-    DimOutOfRange,
     DtypeUnsupported,
     EmptyReduction,
     EmptyReductionIndex,
+    NotImplementedFor,
+    ShapeMismatch,
 )
 from reference_impl.geometry import wrap_dim
 from reference_impl.return_types import named
 from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import vector
 from reference_impl.rules.ordering import put_back
-from reference_impl.rules.reductions import all_dims, carry, flip, kept
+from reference_impl.rules.reductions import carry, flip
 from reference_impl.tensor import Tensor
 
 
@@ -47,8 +48,25 @@ def cumprod_vjp(ct, ins, y, dim, dtype):
     return [torch.stack(parts, dim)]
 
 
+def cumprod_jvp(t, ins, y, dim, dtype):
+    """y times the running sum of t / x; with zeros by the product rule, one factor after the other.
+
+    Not with t in the place of the first zero, as in torch: that has no second derivative there
+    (https://github.com/pytorch/pytorch/issues/196701).
+    """
+    x, t = ins[0].to(y.dtype), t[0].to(y.dtype)
+    if not x.ndim or not x.numel():
+        return t
+    if not (x == 0).any():
+        return y * (t / x).cumsum(dim)
+    parts = [t.select(dim, 0)]
+    for k in range(1, x.shape[dim]):
+        parts.append(parts[-1] * x.select(dim, k) + y.select(dim, k - 1) * t.select(dim, k))
+    return torch.stack(parts, dim)
+
+
 rule("cumprod", cumprod, inputs=("self",), promote="sum", helper=True, inplace=True,
-     vjp=cumprod_vjp, saves={"self": ("self", "result")})
+     vjp=cumprod_vjp, jvp=cumprod_jvp, saves={"self": ("self", "result")})
 
 
 def _running(name, better):
@@ -70,33 +88,81 @@ def _running(name, better):
         return (np.take_along_axis(x, at, dim).reshape(self.shape), at.reshape(self.shape))
     rule(name, forward, inputs=("self",), helper=True, differentiable=(0,),
          saves={"self": ("result.1",)},
-         vjp=lambda ct, ins, y, dim: [put_back(ct[0], y[1], ins[0].shape, dim)])
+         vjp=lambda ct, ins, y, dim: [put_back(ct[0], y[1], ins[0].shape, dim)],
+         jvp=lambda t, ins, y, dim: (t[0].gather(dim, y[1]), None))
 
 
 _running("cummax", np.greater_equal)
 _running("cummin", np.less_equal)
 
 
+def log_add_exp(a, b):
+    """log(exp(a) + exp(b)) of complex arrays, without overflow and with torch's infinities."""
+    swap = a.real >= b.real
+    low, high = np.where(swap, b, a), np.where(swap, a, b)
+    away = low - high
+    step = np.where(np.isneginf(away.real), 0, np.exp(away))      # exp(-inf + inf j) is 0 here
+    got = np.log1p(step) + high
+    both = np.isinf(high.real) & (low.real == high.real)
+    # of +inf only the directions count, of -inf nothing: its angle cannot be told
+    got = np.where(both & (high.real > 0), np.log(_far(low) + _far(high)), got)
+    got = np.where(both & (high.real < 0), low, got)
+    return np.where(np.isnan(a) | np.isnan(b), complex(np.nan, np.nan), got).astype(a.dtype)
+
+
+def _far(x):
+    """exp of numbers whose real part is +inf; 0 stays 0 in each part."""
+    parts = [np.where(part == 0, 0, np.inf * part) for part in (np.cos(x.imag), np.sin(x.imag))]
+    out = np.empty(x.shape, x.dtype)
+    out.real, out.imag = parts
+    return out
+
+
 def logcumsumexp(self, dim):
     dim = wrap_dim(dim, self.ndim)
+    if self.dtype.kind in "biu":
+        raise NotImplementedFor('"logcumsumexp_out_cpu" not implemented for '
+                                f"'{dt.BY_NUMPY[self.dtype].scalar_name}'")
     if not self.ndim:
         return self.copy()
-    return np.logaddexp.accumulate(carry(self), axis=dim).astype(self.dtype)
+    if self.dtype.kind != "c":
+        return np.logaddexp.accumulate(carry(self), axis=dim).astype(self.dtype)
+    out = np.moveaxis(self.copy(), dim, 0)
+    before = np.full(out.shape[1:], -np.inf, self.dtype)
+    for i in range(len(out)):
+        out[i] = before = log_add_exp(out[i], before)
+    return np.moveaxis(out, 0, dim)
 
 
-rule("logcumsumexp", logcumsumexp, inputs=("self",), accepts="float", promote="float",
-     numbers=False, helper=True, saves={"self": ("self", "result")},
-     vjp=lambda ct, ins, y, dim: [logcumsumexp_vjp(ct, ins[0], y, dim)])
+rule("logcumsumexp", logcumsumexp, inputs=("self",), helper=True,
+     saves={"self": ("self", "result")},
+     vjp=lambda ct, ins, y, dim: [logcumsumexp_vjp(ct, ins[0], y, dim)],
+     jvp=lambda t, ins, y, dim: logcumsumexp_jvp(t[0], ins[0], y, dim))
 
 
 def logcumsumexp_vjp(ct, x, y, dim):
+    """exp(x[i]) times the sum over k >= i of ct[k] exp(-y[k]), itself a running sum from the end."""
     if not x.ndim:
         return ct
-    # split by sign: each half is itself a running logarithm of sums, from the end
+    def summed(logs):
+        return (flip(FUNCTIONS["logcumsumexp"](flip(logs - y, dim), dim), dim) + x).exp()
+    if ct.is_complex():
+        return summed(ct.conj().log()).conj()
+
+    def half(part):      # a logarithm wants one sign; of the rest as little as a number can be
+        rest = part <= 0
+        return summed(part.masked_fill(rest, 1).log().masked_fill(rest, lowest))
+    lowest = dt.finfo(ct.dtype).min / 4
+    return half(ct) - half(-ct)
+
+
+def logcumsumexp_jvp(t, x, y, dim):
+    """The running sum of t exp(x), over exp(y), without leaving the logarithms."""
     def half(part):
-        logs = FUNCTIONS["logcumsumexp"](flip(part.log() - y, dim), dim)
-        return (flip(logs, dim) + x).exp()
-    return half(ct.clamp(min=0)) - half((-ct).clamp(min=0))
+        return (FUNCTIONS["logcumsumexp"](x + part.log(), dim) - y).exp()
+    if t.is_complex():
+        return half(t)
+    return half(t.clamp(min=0)) - half((-t).clamp(min=0))
 
 
 def diff(input, n=1, dim=-1, prepend=None, append=None):
@@ -109,10 +175,17 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     for t in (prepend, append):
         if t is not None and t.ndim != input.ndim:
             raise Argument("diff expects prepend or append to be the same dimension as input")
+    if n == 0:
+        return torch.zeros_like(input).copy_(input)
+    for t in (prepend, append):
+        for d in range(input.ndim) if t is not None else ():
+            if d != wrapped and t._size[d] != input._size[d]:
+                raise ShapeMismatch("diff expects the shape of tensor to prepend or append to match "
+                                    "that of input except along the differencing dimension; "
+                                    f"input.size({d}) = {input._size[d]}, but got tensor.size({d}) = "
+                                    f"{t._size[d]}")
     parts = [t for t in (prepend, input, append) if t is not None]
     x = torch.cat(parts, wrapped) if len(parts) > 1 else input
-    if n == 0:
-        return x.clone()
     for _ in range(min(n, x._size[wrapped])):
         m = x._size[wrapped] - 1
         a, b = x.narrow(wrapped, 1, max(m, 0)), x.narrow(wrapped, 0, max(m, 0))
@@ -159,7 +232,7 @@ composite("cumulative_trapezoid", cumulative_trapezoid, method=False, helper=Tru
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """The sum of what is not nan."""
     if input.is_complex():
-        raise DtypeUnsupported("nansum does not support complex inputs")
+        raise DtypeUnsupported("nansum on CPU does not support complex inputs")
     x = input.masked_fill(input.isnan(), 0) if input.is_floating_point() else input
     return x.sum(dim, keepdim, dtype=dtype)
 
@@ -195,128 +268,6 @@ def aminmax(input, *, dim=None, keepdim=False):
 
 
 composite("aminmax", aminmax, helper=True)
-
-
-def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
-    """(sum |x|**ord) ** (1/ord); for 0 the count of what is not 0, for inf the largest."""
-    if dtype is not None:
-        x = x.to(dtype)
-    if not x.dtype.is_differentiable:
-        raise DtypeUnsupported("linalg.vector_norm: Expected a floating point or complex tensor as "
-                               f"input. Got {x.dtype.scalar_name}")
-    if ord in (float("inf"), float("-inf")):
-        if x.numel() == 0 and (dim is None or any(
-                x._size[d] == 0 for d in all_dims(dim, x.ndim))):
-            raise EmptyReduction("linalg.vector_norm cannot compute the "
-                                 f"{ord} norm on an empty tensor because the operation does not "
-                                 "have an identity")
-        pick = torch.amax if ord > 0 else torch.amin
-        return pick(x.abs(), () if dim is None else dim, keepdim)
-    if ord == 0:
-        return (x != 0).to(x.dtype.to_real()).sum(dim, keepdim)
-    return OPERATIONS["_vector_norm"].function(x, ord, dim, keepdim)
-
-
-def _vector_norm(self, ord, dim, keepdim):
-    size = carry(np.abs(self))
-    axes = all_dims(dim, self.ndim)
-    # squares overflow where the norm does not, so scale as math.hypot does
-    top = size.max(axis=axes, keepdims=True, initial=0)
-    scale = np.where((top == 0) | ~np.isfinite(top), 1, top).astype(size.dtype) if ord > 0 else (
-        np.ones((), size.dtype))
-    total = np.sum((size / scale) ** size.dtype.type(ord), axis=axes, keepdims=True)
-    out = total ** size.dtype.type(1 / ord) * scale
-    out = out if keepdim else out.squeeze(axes)
-    real = np.abs(np.zeros((), self.dtype)).dtype
-    return out.astype(real)
-
-
-def vector_norm_vjp(ct, ins, y, ord, dim, keepdim):
-    x = ins[0]
-    ct, y = (kept(t, x.shape, dim, keepdim) for t in (ct, y))
-    if ord == 1:
-        return [ct * x.sgn()]
-    if ord == 2:
-        return [(x * (ct / y)).masked_fill(y == 0, 0)]
-    size = x.abs()
-    if ord < 1:
-        slope = (x.sgn() * size.pow(ord - 1)).masked_fill(x == 0, 0)
-        return [slope * (ct * y.pow(1 - ord))]
-    if ord < 2:
-        return [x.sgn() * size.pow(ord - 1) * (ct / y.pow(ord - 1)).masked_fill(y == 0, 0)]
-    return [x * size.pow(ord - 2) * (ct / y.pow(ord - 1)).masked_fill(y == 0, 0)]
-
-
-rule("_vector_norm", _vector_norm, inputs=("self",), vjp=vector_norm_vjp, method=False,
-     function=False, node="LinalgVectorNormBackward0", saves={"self": ("self", "result")})
-
-
-def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
-    """The vector norm of all elements or along dims; "fro" is 2."""
-    if p in (None, "fro"):
-        p = 2
-    if isinstance(p, str):
-        raise Argument(f"norm of kind {p!r} needs a singular value decomposition, which this "
-                       "library does not have")
-    if not input.dtype.is_differentiable and dtype is None:
-        raise DtypeUnsupported("linalg.vector_norm: Expected a floating point or complex tensor as "
-                               f"input. Got {input.dtype.scalar_name}")
-    return vector_norm(input, p, dim, keepdim, dtype=dtype)
-
-
-composite("norm", norm, helper=True)
-composite("dist", lambda input, other, p=2: vector_norm(input - other, p), helper=True)
-composite("linalg_vector_norm", vector_norm, method=False, helper=True)
-
-
-def renorm(input, p, dim, maxnorm):
-    """Slices along `dim` whose norm exceeds maxnorm, scaled down to it."""
-    if p <= 0:
-        raise Argument("non-positive-norm not supported")
-    if input.ndim < 2:
-        raise DimOutOfRange(f"renorm: input needs at least 2 dimensions, got {input.ndim} "
-                            "dimensions")
-    d = wrap_dim(dim, input.ndim)
-    size = vector_norm(input, p, [i for i in range(input.ndim) if i != d], True)
-    return input * FUNCTIONS["where"](size > maxnorm, maxnorm / (size + 1e-7), 1.0).to(
-        input.dtype)
-
-
-composite("renorm", renorm, helper=True)
-
-
-def bincount(input, weights=None, minlength=0):
-    """How often each non-negative integer occurs, or the sum of its weights."""
-    if input.ndim != 1 or input.dtype.category != dt.INT or (input._array < 0).any():
-        raise Argument("bincount only supports 1-d non-negative integral inputs.")
-    if minlength < 0:
-        raise Argument("minlength should be >= 0")
-    if weights is not None and weights._size != input._size:
-        raise Argument("weights should be 1-d and have the same length as input")
-    got = np.bincount(input._array, None if weights is None else weights._array, minlength)
-    return OPERATIONS["from_array"].function(got, dt.int64 if weights is None else (
-        dt.float32 if weights.dtype is dt.float32 else dt.float64))
-
-
-def histc(input, bins=100, min=0, max=0):
-    """Counts in equal bins; what lies outside of [min, max] is left out."""
-    if bins <= 0:
-        raise Argument("bins must be > 0")
-    x = carry(input._array).reshape(-1)
-    low, high = (min, max) if min != max else (
-        (x.min(), x.max()) if x.size else (min, max))
-    if low == high:
-        low, high = low - 1, high + 1
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise Argument(f"range of [{low}, {high}] is not finite")
-    if low > high:
-        raise Argument("max must be larger than min")
-    got, _ = np.histogram(x, bins, (low, high))
-    return OPERATIONS["from_array"].function(got, input.dtype)
-
-
-composite("bincount", bincount, helper=True)
-composite("histc", histc, helper=True)
 
 
 def nonzero(input, *, as_tuple=False):

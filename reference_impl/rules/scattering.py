@@ -1,4 +1,4 @@
-"""Writing at positions that a tensor names: index_fill, index_copy, scatter with a reduction, put.
+"""Writing at positions that a tensor names: index_fill, index_copy, put, masked_scatter.
 
 In a line, ct is the cotangent, ins the inputs, y the result. They are helpers: no table of
 operations lists them yet, so no library is checked against them.
@@ -11,11 +11,11 @@ from reference_impl import dtypes as dt
 from reference_impl.creation import zeros
 from reference_impl.errors import (
     Argument,
+    ArgumentType,
     DtypeMismatch,
     DtypeUnsupported,
     IndexOutOfRange,
     IndexShapeMismatch,
-    NotDifferentiable,
     ShapeMismatch,
 )
 from reference_impl.geometry import wrap_dim
@@ -23,8 +23,6 @@ from reference_impl.rule import OPERATIONS, composite, rule
 from reference_impl.rules.indexing_ops import (
     add_at,
     broadcast,
-    check_index_dtype,
-    scatter_places,
     vector,
 )
 from reference_impl.scalars import number_as
@@ -76,7 +74,7 @@ helper("index_fill", index_fill, ("self", "index"), saves={"self": ("index",)},
 helper("index_fill.Tensor", index_fill_tensor, ("self", "index", "value"),
        node="IndexFillBackward1", saves={"self": ("index",), "value": ("index",)},
        vjp=lambda ct, ins, y, dim: [ct.index_fill(dim, ins[1], 0), None,
-                                    ct.index_select(dim, ins[1]).sum()],
+                                    ct.index_select(dim, ins[1].unique()).sum()],
        jvp=lambda t, ins, y, dim: t[0].index_fill(dim, ins[1], t[2]))
 
 
@@ -122,127 +120,6 @@ helper("index_copy", index_copy, ("self", "index", "source"),
            ct.index_select(dim, ins[1]).expand(ins[2].shape) if ins[2].dim()
            else ct.index_select(dim, ins[1].squeeze(0) if ins[1].ndim else ins[1]).reshape(())],
        jvp=lambda t, ins, y, dim: t[0].index_copy(dim, ins[1], t[2]))
-
-# --- scatter with a reduction ---
-
-REDUCE = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
-
-
-def combine(out, places, values, reduce, include_self):
-    """out[places] reduced with values; mean is the sum over the count."""
-    kind = "sum" if reduce == "mean" else reduce
-    if not include_self:
-        identity = {"sum": 0, "prod": 1}.get(kind)
-        if identity is None:
-            info = dt.finfo if out.dtype.kind not in "iub" else dt.iinfo
-            if out.dtype.kind == "b":
-                identity = kind == "amin"
-            elif out.dtype.kind in "iu":
-                limits = info(dt.BY_NUMPY[out.dtype])
-                identity = limits.min if kind == "amax" else limits.max
-            else:
-                identity = -np.inf if kind == "amax" else np.inf
-        out[places] = identity
-    if kind == "sum":
-        add_at(out, places, values)
-    else:
-        REDUCE[kind].at(out, places, values)
-    if reduce == "mean":
-        counts = np.full(out.shape, int(include_self), np.int64)
-        np.add.at(counts, places, 1)
-        counts = np.maximum(counts, 1)
-        out[...] = np.floor_divide(out, counts) if out.dtype.kind in "iu" else out / counts
-
-
-def scatter_reduce(self, dim, index, src, reduce, *, include_self=True):
-    """self[index[i][j]][j] reduced with src[i][j] for dim 0, and so on."""
-    if reduce not in (*REDUCE, "mean"):
-        raise Argument("reduce argument must be either sum, prod, mean, amax or amin, got "
-                       f"{reduce}")
-    if src.dtype != self.dtype:
-        raise DtypeMismatch("scatter(): Expected self.dtype to be equal to src.dtype")
-    out, found = self.copy(), scatter_places(self, dim, index, src)
-    if found:
-        combine(vector(out), *found, reduce, include_self)
-    return out
-
-
-def reduce_vjp(ct, ins, y, gather, scatter_add, reduce, include_self, clear):
-    """Cotangents of self and src. gather(t), scatter_add(t, src): by the index; clear(t): 0 there."""
-    x, src = ins[0], ins[2]
-    to_self = ct if include_self else clear(ct)
-    if reduce == "sum":
-        return [to_self, None, gather(ct)]
-    if reduce == "mean":
-        base = x * 0 + 1 if include_self else clear(x * 0 + 1)
-        count = scatter_add(base, src * 0 + 1)
-        count = count.masked_fill(count == 0, 1)
-        return [to_self / count, None, gather(ct / count)]
-    if reduce == "prod":
-        raise NotDifferentiable("the derivative of a scatter with reduce='prod' is not available")
-    mine, theirs = (x == y), (src == gather(y))
-    count = scatter_add(mine.to(ct.dtype) if include_self else clear(mine.to(ct.dtype)),
-                        theirs.to(ct.dtype))
-    share = ct / count
-    kept = share.masked_fill(mine.logical_not(), 0)
-    return [kept if include_self else clear(kept), None,
-            gather(share).masked_fill(theirs.logical_not(), 0)]
-
-
-helper("scatter_reduce", scatter_reduce, ("self", "index", "src"),
-       saves=("self", "index", "src", "result"),
-       vjp=lambda ct, ins, y, dim, reduce, include_self: reduce_vjp(
-           ct, ins, y, lambda t: t.gather(dim, ins[1]),
-           lambda t, src: t.scatter_add(dim, ins[1], src), reduce, include_self,
-           lambda t: t.scatter(dim, ins[1], 0)))
-
-
-def index_reduce(self, dim, index, source, reduce, *, include_self=True):
-    """The slices of self that `index` names reduced with those of source."""
-    if reduce not in ("prod", "mean", "amax", "amin"):
-        raise Argument("index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
-                       f"{reduce}.")
-    check_index_dtype("index_reduce", index)
-    if source.dtype != self.dtype:
-        raise DtypeMismatch("index_reduce_(): self and source must have the same scalar type")
-    dim, out, values = wrap_dim(dim, self.ndim), self.copy(), vector(source)
-    whole = vector(out)
-    places = vector(index)
-    bad = places[(places < 0) | (places >= whole.shape[dim])]
-    if bad.size:
-        raise IndexOutOfRange("index out of range in self")
-    combine(np.moveaxis(whole, dim, 0), (places,), np.moveaxis(values, dim, 0), reduce,
-            include_self)
-    return out
-
-
-helper("index_reduce", index_reduce, ("self", "index", "source"),
-       saves=("self", "index", "source", "result"),
-       vjp=lambda ct, ins, y, dim, reduce, include_self: reduce_vjp(
-           ct, ins, y, lambda t: t.index_select(dim, ins[1]),
-           lambda t, src: t.index_add(dim, ins[1], src), reduce, include_self,
-           lambda t: t.index_fill(dim, ins[1], 0)))
-
-OLD = {"add": "sum", "multiply": "prod"}
-
-
-def old_reduce(reduce):
-    if reduce not in OLD:
-        raise Argument(f"reduce argument must be either add or multiply, got {reduce}.")
-    return OLD[reduce]
-
-
-def scatter_old(self, dim, index, src, *, reduce):
-    return scatter_reduce(self, dim, index, src, old_reduce(reduce))
-
-
-def scatter_old_number(self, dim, index, value, *, reduce):
-    source = np.broadcast_to(number_as(value, self.dtype), index.shape)
-    return scatter_reduce(self, dim, index, source, old_reduce(reduce))
-
-
-helper("scatter.reduce", scatter_old, ("self", "index", "src"))
-helper("scatter.value_reduce", scatter_old_number, ("self", "index"))
 
 # --- put, masked_scatter ---
 
@@ -348,25 +225,22 @@ def fill(input, value):
 composite("fill", fill, method=False, helper=True)
 
 
-def map_(self, other, callable):
-    """Write callable(a, b) over each element a, with b from `other`."""
-    if self.requires_grad:
-        raise Argument("Can't call map_() on Variable that requires grad. Use var.detach().map_() "
-                       "instead.")
-    values = [callable(a, b) for a, b in zip(self._array.reshape(-1).tolist(), other.expand(
-        self._size)._array.reshape(-1).tolist(), strict=True)]
-    return self.copy_(OPERATIONS["from_array"].function(
-        np.array(values).reshape(self._size), self.dtype))
+def _mapping(name, count):
+    """`name`: writes callable(element, of others …) over each element, the others broadcast."""
+    def method(self, *args):
+        *others, callable = args
+        if len(others) != count:
+            raise ArgumentType(f"{name}() takes {count + 1} arguments, but {len(args)} were given")
+        if any(t.requires_grad for t in (self, *others)):
+            raise Argument(f"Can't call {name}() on Variable that requires grad. Use "
+                           f"var.detach().{name}() instead.")
+        rows = [t.expand(self._size)._array.reshape(-1).tolist() for t in (self, *others)]
+        values = [callable(*row) for row in zip(*rows, strict=True)]
+        return self.copy_(OPERATIONS["from_array"].function(
+            np.array(values).reshape(self._size), self.dtype))
+    method.__name__ = name
+    setattr(Tensor, name, method)
 
 
-def apply_(self, callable):
-    """Write callable(a) over each element a."""
-    if self.requires_grad:
-        raise Argument("Can't call apply_() on Variable that requires grad. Use "
-                       "var.detach().apply_() instead.")
-    values = [callable(a) for a in self._array.reshape(-1).tolist()]
-    return self.copy_(OPERATIONS["from_array"].function(
-        np.array(values).reshape(self._size), self.dtype))
-
-
-Tensor.map_, Tensor.apply_ = map_, apply_
+for _name, _count in (("apply_", 0), ("map_", 1), ("map2_", 2)):
+    _mapping(_name, _count)

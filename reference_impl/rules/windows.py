@@ -9,11 +9,11 @@ import numpy as np
 
 import reference_impl as torch
 from reference_impl.errors import Argument, NotImplementedFor, ShapeMismatch, shape_text
-from reference_impl.graph import Unsaved
 from reference_impl.rule import rule
 from reference_impl.rules.linalg import same_dtype
 from reference_impl.rules.nn import only_floats
 from reference_impl.rules.reductions import carry
+from reference_impl.unsaved import Unsaved
 
 
 def pair(value):
@@ -149,7 +149,13 @@ def _conv2d_vjp(ct, ins, y, stride, padding, dilation, groups):
     return [of_x, of_w, of_b]
 
 
-rule("conv2d", _conv2d, inputs=("input", "weight", "bias?"), vjp=_conv2d_vjp, method=False,
+def _conv2d_jvp(t, ins, y, **arguments):
+    x, weight, _ = ins
+    return torch.conv2d(t[0], weight, **arguments) + torch.conv2d(x, t[1], t[2], **arguments)
+
+
+rule("conv2d", _conv2d, inputs=("input", "weight", "bias?"), vjp=_conv2d_vjp, jvp=_conv2d_jvp,
+     method=False,
      saves={"input": ("weight",), "weight": ("input",)}, node="ConvolutionBackward0")
 
 
@@ -218,8 +224,16 @@ def _max_pool2d_vjp(ct, ins, y, kernel_size, stride, padding, dilation, ceil_mod
     return [flat.scatter_add(2, place, ct.reshape(*place.shape)).reshape(x.shape)]
 
 
-rule("max_pool2d", _max_pool2d, inputs=("self",), vjp=_max_pool2d_vjp, saves={"self": ("self",)},
-     method=False, node="MaxPool2DWithIndicesBackward0")
+def _max_pool2d_jvp(t, ins, y, kernel_size, stride, padding, dilation, ceil_mode):
+    x = ins[0]
+    shape = x.shape if x.ndim == 4 else (1, *x.shape)
+    at, _ = _pool("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    place = torch.from_numpy(_chosen(x._array.reshape(shape), at))
+    return t[0].reshape(*shape[:2], -1).gather(2, place).reshape(y.shape)
+
+
+rule("max_pool2d", _max_pool2d, inputs=("self",), vjp=_max_pool2d_vjp, jvp=_max_pool2d_jvp,
+     saves={"self": ("self",)}, method=False, node="MaxPool2DWithIndicesBackward0")
 
 
 def _divisors(shape, kernel_size, stride, padding, out, count_include_pad, divisor_override):

@@ -56,6 +56,8 @@ def seen(x):
                 "requires_grad": x.requires_grad, "bits": (x.is_conj(), x.is_neg())}
     if isinstance(x, (tuple, list)):
         return [seen(i) for i in x]
+    if isinstance(x, dict):
+        return {key: seen(value) for key, value in x.items()}
     if isinstance(x, (torch.dtype, reference_impl.dtype)):
         return str(x)
     return x
@@ -67,9 +69,9 @@ def run(library, code):
     last = ast.Expression(body.pop().value) if isinstance(body[-1], ast.Expr) else None
     env = environment(library)
     try:
-        exec(compile(ast.Module(body, []), "code", "exec"), env)
+        exec(compile(ast.Module(body, []), "code", "exec"), env)  # noqa: S102 - our own snippets
         return None if last is None else seen(eval(compile(last, "last line", "eval"), env))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - which one it is, is what is compared
         kind = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
         return kind, str(error).split("\n")[0]
 
