@@ -183,3 +183,11 @@ def test_the_second_derivative_counts_the_rounding_of_the_saved_result():
     assert not comparison("tanh", "float32", {"self": [x]}, seen=[1 - y * y], **given)[1].over
     wrong = (1 - y * y) * 1.01
     assert comparison("tanh", "float32", {"self": [x]}, seen=[wrong], **given)[1].over
+
+
+def test_a_subnormal_part_of_an_exponent_counts_as_zero():
+    # 0 ** z has a derivative of 0 where z is real and not negative, and none beside the axis
+    args = {"self": 0, "exponent": [complex(TINY, LEAST)]}
+    given = {"what": "ct.exponent", "ct": [-3 - 1j]}
+    assert np.isnan(comparison("pow.Scalar", "complex64", args, **given)[1].expected)
+    assert predicted("flush_subnormals", "pow.Scalar", "complex64", args, **given) == 0
