@@ -198,20 +198,30 @@ def _max_pool2d(self, kernel_size, stride=(), padding=0, dilation=1, ceil_mode=F
     at, out = _pool("max_pool2d", self.shape, kernel_size, stride, padding, dilation, ceil_mode)
     x = carry(self)
     lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
-    y = np.max(windows(four(x), at, lowest), axis=2)
+    x = four(x)
+    cols = windows(x, at, lowest)
+    # not the value of np.max: which of two equal zeros that gives depends on its vectors
+    y = np.take_along_axis(cols, _best(cols, _inside(x, at))[:, :, None], axis=2)
     return y.astype(self.dtype).reshape(*self.shape[:-2], *out)
 
 
-def _chosen(x, at):
-    """Place in the image of each window's maximum (N, C, outputs): the first, or the last nan."""
-    cols = windows(x, at, -np.inf)
-    inside = at < x.shape[2] * x.shape[3]
-    cols = np.where(inside, cols, -np.inf)
+def _inside(x, at):
+    """Which elements of the windows lie in the image, not in its padding: (taps, outputs)."""
+    return at < x.shape[2] * x.shape[3]
+
+
+def _best(cols, inside):
+    """Place in each window (N, C, taps, outputs) of its maximum: the first, or the last nan."""
     # a window of nothing but -inf chooses its first element inside the image
-    best = np.argmax(np.where(cols == np.max(cols, 2, keepdims=True), 1.0 + inside, 0.0), axis=2)
+    best = np.argmax(np.where(cols == np.max(cols, 2, keepdims=True), 1 + inside, 0), axis=2)
     nan = np.isnan(cols)
-    last = at.shape[0] - 1 - np.argmax(nan[:, :, ::-1], axis=2)
-    best = np.where(nan.any(2), last, best)
+    last = cols.shape[2] - 1 - np.argmax(nan[:, :, ::-1], axis=2)
+    return np.where(nan.any(2), last, best)
+
+
+def _chosen(x, at):
+    """Place in the image of each window's maximum: (N, C, outputs)."""
+    best = _best(windows(x, at, -np.inf), _inside(x, at))
     return at[best, np.arange(at.shape[1])]
 
 
