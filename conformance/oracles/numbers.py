@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.accuracy import bounds
+from conformance.accuracy import bounds, changes
 from conformance.accuracy.bounds import Bound, Judged
 from conformance.accuracy.formats import (
     dtype_name,
@@ -211,15 +211,15 @@ class Judge:
         if self._change is None:
             s, e = self.sample, self.ctx.expectation
             total = list(
-                e.change(
-                    self.ctx.op, s.case, s.expected, self.pick,
+                changes.change(
+                    e, self.ctx.op, s.case, s.expected, self.pick,
                     s.cotangents if self.key != "value" else None,
                     s.second if self.key == "second" else None,
                 )
             )  # fmt: skip
             if self.key != "value" and self.ctx.op.saves_result:
-                moved = e.change_of_result(
-                    self.ctx.op, s.case, s.expected, self.pick, s.cotangents,
+                moved = changes.change_of_result(
+                    e, self.ctx.op, s.case, s.expected, self.pick, s.cotangents,
                     s.second if self.key == "second" else None,
                 )  # fmt: skip
                 total = [
@@ -233,8 +233,8 @@ class Judge:
         """What one joint change of everything does: less than `change`, and cheap; wide."""
         if self._joint is None:
             s = self.sample
-            self._joint = self.ctx.expectation.joint_change(
-                self.ctx.op, s.case, s.expected, self.pick,
+            self._joint = changes.joint_change(
+                self.ctx.expectation, self.ctx.op, s.case, s.expected, self.pick,
                 s.cotangents if self.key != "value" else None,
                 s.second if self.key == "second" else None,
             )  # fmt: skip
