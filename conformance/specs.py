@@ -117,7 +117,7 @@ class OpSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     result: word of `results`: how the result dtype follows from the inputs; with a list, one
     word per output. args: literals crossed with `shapes`. saves: differentiable input -> what
     the graph keeps for its cotangent ("self", "other", "result", …); {} = nothing is saved.
-    bound: {value=…, vjp=…}: "exact" | "ulp=K" | "dot=N" | "stable=C" | "residual=C" where N is
+    bound: {value=…, vjp=…}: "exact" | "ulp=K" | "dot=N" | "stable=C" | … where N is
     a word saying the inner length ("reduced", "inner", …). complex=… stands for value and vjp
     in complex dtypes, where it is given; it holds of the modulus, not of each part.
     grad: names of differentiable inputs; "auto" = every floating-point crossed tensor input.

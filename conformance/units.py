@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from conformance.accuracy.expected import Draw, Expectation
-from conformance.accuracy.formats import check_wide, is_complex, is_floating
+from conformance.accuracy.formats import FORMATS, check_wide, is_complex, is_floating
 from conformance.backends.protocol import NotExpressible, UnmappedError
 from conformance.cases import generate
 from conformance.cases.case import Case
@@ -298,8 +298,8 @@ class OpUnit:
         size = sum(o.data.size for _, o in case.operands())
         if not ordinary or self.seconds >= MOST_SECOND or not 0 < size <= 64:
             return None
-        if any(not np.isfinite(o.data).all() for _, o in case.differentiable()):
-            return None
+        if not all(_moderate(o.data) for _, o in case.differentiable()):
+            return None  # products of three extreme numbers: the vjp is asked about those
         self.seconds += 1
         like = [o.data for _, o in case.differentiable()]
         return cotangents_for(replace(case, id=case.id + "/second"), like)
@@ -374,6 +374,14 @@ class OpUnit:
                     continue
                 progress(case_id)
                 collector.add(comparisons())
+
+
+def _moderate(data: np.ndarray) -> bool:
+    """Whether every number is a zero, or may be squared without leaving the dtype's range."""
+    fmt = FORMATS[data.dtype.name]
+    size = np.abs(data.astype(fmt.wide))
+    inside = (size == 0) | ((size >= fmt.tiny**0.5) & (size <= fmt.max**0.5))
+    return bool(inside.all())
 
 
 def oracles_of(op: OpSpec) -> list[str]:

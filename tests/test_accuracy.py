@@ -342,6 +342,25 @@ def test_dot_tells_nan_and_infinities():
     assert over(judged) == [True, True, False, True, False, False]
 
 
+def test_a_mean_is_excused_by_the_sum_that_it_divides():
+    seen, exact, scale = got([INF], "float32"), np.array([1.0]), np.array([1e38])
+    assert over(bounds.judge_dot(seen, exact, scale, "float32", 5)) == [True]
+    assert over(bounds.judge_dot(seen, exact, scale, "float32", 5, divisor=5)) == [False]
+
+
+def test_an_infinite_term_is_outweighed_by_no_overflow():
+    exact, scale = np.array([INF, INF]), np.full(2, 1e39)
+    judged = bounds.judge_dot(got([NAN, -INF], "float32"), exact, scale, "float32", 5)
+    assert over(judged) == [False, True]
+
+
+def test_a_complex_overflow_leaves_the_other_part_open():
+    exact = np.array([-6e38 + 2e38j, -1e38 + 2e38j])
+    seen = np.array([complex(-INF, INF), complex(-1e38, INF)], np.complex64)
+    judged = bounds.judge_stable(seen, exact, np.zeros(2), "complex64", 4)
+    assert over(judged) == [False, True]
+
+
 def test_dot_counts_the_roundings_of_terms_of_halves():
     exact, scale = np.array([0.0]), np.array([1.0])
     off = np.array([1.5 * FORMATS["bfloat16"].unit])

@@ -5,7 +5,7 @@ import pytest
 
 from conformance.loading import load_specs
 from conformance.oracles import steps
-from conformance.oracles.formulas import FORMULAS
+from conformance.oracles.formulas import FORMULAS, Operands
 from conformance.oracles.jax_rules import BLOCK, _running
 from conformance.oracles.steps import Machine, where
 
@@ -44,6 +44,43 @@ def test_a_nudge_moves_functions_and_not_arithmetic():
     assert (machine.number(2.0) * 3).a == 6.0
     assert steps.sqrt(machine.number(4.0)).a == 2.0
     assert steps.exp(machine.number(0.0)).a == np.float64(1 + 1e-6)
+
+
+def jax_value(op, dtype, *numbers):
+    machine = Machine(dtype, flush=True)
+    x, y = (*(machine.number([n]) for n in numbers), None)[:2]
+    return float(FORMULAS["jax", op, "y"](Operands(x, y, None, None, {})).a[0])
+
+
+def test_halves_are_rounded_away_from_zero():
+    machine = Machine("float32")
+    found = steps.round_away(machine.number([0.5, 1.5, -2.5, 0.49, -0.2])).a
+    assert found.tolist() == [1.0, 2.0, -3.0, 0.0, -0.0]
+    assert np.signbit(found[-1])
+    assert jax_value("floor_divide", "bfloat16", 129.0, 1.4609375) == 89.0  # 88.5 before
+
+
+def test_log1p_is_off_where_its_approximation_ends():
+    """https://github.com/jax-ml/jax/issues/39707: 129 ulp at -0.4141892, none at -0.29."""
+    for x, ulps in ((-0.4141892, 129), (-0.29, 0), (0.41, 0)):
+        exact = np.log1p(np.longdouble(x))
+        off = abs(jax_value("log1p", "float64", x) - exact) / np.spacing(np.float64(abs(exact)))
+        assert abs(off - ulps) < 2
+
+
+def test_erfc_is_that_of_a_rounded_square():
+    seen = 8.75634967359857e-18  # 20 ulp above the exact one
+    assert abs(jax_value("erfc", "float64", 6.07349405451853) / seen - 1) < 1e-15
+    assert jax_value("erfc", "float32", 6.1141596) == np.float32(5.299744e-18)
+    assert jax_value("erfc", "float32", 9.3) == 0.0  # flushed
+    assert jax_value("erfc", "float32", -3.0) == np.float32(1.9999779)
+
+
+def test_a_fused_product_is_not_flushed():
+    machine = Machine("float32", flush=True)
+    x = machine.number([TINY])
+    assert (x * 0.5 + x * 1.5).a == 1.5 * TINY
+    assert steps.fused(x, 0.5, x * 1.5).a == 2 * TINY
 
 
 @pytest.mark.parametrize("length", [1, BLOCK, BLOCK + 1, 1000])

@@ -6,13 +6,14 @@
 | ulp=K      | K ulp of the exact value; 16-bit floats: computed in float32, rounded once   |
 | dot=N      | gamma_n * sum |a||b| (Higham 2002, eq. 3.5), plus the last rounding          |
 | stable=C   | C times the change that one rounding unit in every input makes, plus C/2 ulp |
+| product=C  | as stable, of a product of many: partial products may leave the dtype's range  |
 | log=C      | as stable, where the change counts one rounding unit of the number 1 more     |
 | residual=C | C in LAPACK's scaled residual (dpot01, dget02)                               |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -22,7 +23,7 @@ from conformance.accuracy.ulp import error_in_ulp, round_to, same_bits, ulp
 
 
 class BoundError(ValueError):
-    """The bound's text is not of the form `exact`, `ulp=K`, `dot=N`, `stable=C`, `residual=C`."""
+    """The bound's text is none of `exact`, `ulp=K`, `dot=N`, `stable=C`, `log=C`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Bound:
         kind, equals, value = text.partition("=")
         if kind == "exact" and not equals:
             return cls("exact")
-        if kind in ("ulp", "stable", "log", "residual") and equals:
+        if kind in ("ulp", "stable", "product", "log", "residual") and equals:
             try:
                 return cls(kind, factor=float(value))
             except ValueError:
@@ -47,7 +48,7 @@ class Bound:
         if kind == "dot" and value:
             return cls("dot", length=value)
         raise BoundError(
-            f"{text!r} is not exact, ulp=K, dot=LENGTH, stable=C, log=C or residual=C"
+            f"{text!r} is not exact, ulp=K, dot=LENGTH, stable=C, product=C, log=C or residual=C"
         )
 
 
@@ -152,14 +153,21 @@ def judge_ulp(
 
 
 def judge_dot(
-    got: np.ndarray, exact: np.ndarray, scale: np.ndarray, dtype: str, n: int, rounded: int = 0
+    got: np.ndarray,
+    exact: np.ndarray,
+    scale: np.ndarray,
+    dtype: str,
+    n: int,
+    rounded: int = 0,
+    divisor: float = 1.0,
 ) -> Judged:
     """scale: sum of absolute products of the finite terms, wide, shape of `got`. n: terms.
 
     rounded: how often each term is rounded to a 16-bit dtype before it is summed in float32.
+    divisor: what the sum is divided by in the end (a mean), so that scale is that much less.
     Errors are in units of the bound gamma_n * scale + the last rounding; 1.0 is at the bound.
-    Where scale itself overflows, the order of summation decides whether a partial sum does:
-    nothing is promised there, and such elements are skipped and counted.
+    Where the absolute terms add up to an overflow, the order of summation decides whether a
+    partial sum does: nothing is promised there, and such elements are skipped and counted.
     """
     real = REAL_OF.get(dtype, dtype)
     fmt = real_format(real)
@@ -174,7 +182,7 @@ def judge_dot(
         # every term may be rounded in the subnormal range once more
         return rate * scale + last * ulp(finite, fmt) + max(terms, 1) * fmt.smallest / 2
 
-    return _judge_absolute(got, exact, slack, scale, fmt, "dot")
+    return _judge_absolute(got, exact, slack, scale * divisor, fmt, "dot")
 
 
 def judge_stable(
@@ -194,8 +202,40 @@ def judge_stable(
     return _judge_absolute(got, exact, slack, np.zeros_like(np.abs(exact)), fmt, "stable")
 
 
-def _judge_absolute(got, exact, slack, scale, fmt, unit) -> Judged:
-    """Absolute error against an absolute allowance; special values as in error_in_ulp."""
+def judge_product(
+    got: np.ndarray,
+    exact: np.ndarray,
+    change: np.ndarray,
+    dtype: str,
+    factor: float,
+    grown: np.ndarray,
+    shrunk: np.ndarray,
+) -> Judged:
+    """As `judge_stable`, where some order of multiplication may leave the range of a real dtype.
+
+    grown, shrunk: the absolute product of all factors above, and of all below 1; wide. Where these
+    overflow or vanish, so may a partial product, and no norm promises an order: an infinity of
+    the right sign, a zero, or nan where both may be, are skipped there and counted. A partial
+    product that is subnormal is rounded to what is left of it, and may grow again.
+    """
+    fmt = real_format(dtype)
+    with np.errstate(all="ignore"):
+        over, under = grown >= fmt.max, shrunk < fmt.tiny
+        wide = got.astype(exact.dtype)
+        infinite = np.isinf(wide) & (np.sign(wide) == np.sign(exact)) & over
+        lost = infinite | ((wide == 0) & under) | (np.isnan(wide) & over & under)
+        lost &= np.isfinite(exact)
+        change = change + np.where(under, fmt.smallest / 2 * grown, 0)
+    judged = judge_stable(np.where(lost, 0, got).astype(got.dtype), np.where(lost, 0, exact),
+                          change, dtype, factor)  # fmt: skip
+    return replace(judged, skipped=judged.skipped + int(lost.sum()))
+
+
+def _judge_absolute(got, exact, slack, partial, fmt, unit) -> Judged:
+    """Absolute error against an absolute allowance; special values as in error_in_ulp.
+
+    partial: how large a partial sum can get, whatever the order.
+    """
 
     def one(g: np.ndarray, e: np.ndarray) -> Judged:
         wide = g.astype(e.dtype)
@@ -214,7 +254,8 @@ def _judge_absolute(got, exact, slack, scale, fmt, unit) -> Judged:
             error = np.where(short, np.inf, error)
             error = np.where(np.isnan(wide) ^ np.isnan(e), np.inf, error)
             error = np.where(np.isnan(wide) & np.isnan(e), 0.0, error)
-            open_ = ~np.isfinite(wide) & (scale >= fmt.max / 2)
+            # a partial sum may be an infinity, or both; one infinite term is never outweighed
+            open_ = ~np.isfinite(wide) & (partial >= fmt.max / 2) & (wide != -e)
             unbounded = np.isfinite(e) & ~np.isfinite(allowance)
         skip = open_ | unbounded
         error = np.where(skip, 0.0, error)
@@ -225,7 +266,9 @@ def _judge_absolute(got, exact, slack, scale, fmt, unit) -> Judged:
     if got.dtype.kind == "c":
         # what a special operand does to the parts of a sum of products is left open by Annex G:
         # a result that is not finite must only stay so
-        special = ~np.isfinite(got) & ~np.isfinite(exact)
+        # (an infinity by overflow of one part is one, whatever the other)
+        beyond = np.maximum(np.abs(exact.real), np.abs(exact.imag)) > fmt.max
+        special = ~np.isfinite(got) & (~np.isfinite(exact) | beyond)
         got, exact = np.where(special, 0, got), np.where(special, 0, exact)
     return judge_parts(one, got, exact)
 

@@ -10,7 +10,7 @@ long double is not accurate enough.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +22,6 @@ from conformance.accuracy.formats import (
     is_complex,
     is_floating,
     np_dtype,
-    real_format,
     wide_dtype,
 )
 from conformance.cases.case import Case, Operand
@@ -73,7 +72,7 @@ class Draw:
 
 
 class Expectation:
-    """Computes expected results and what small changes of the inputs do to them.
+    """Computes expected results.
 
     reference: a backend over `reference_impl`. table: the promotion table of the library
     under test, so that each library is held to its own promotion rules.
@@ -252,130 +251,9 @@ class Expectation:
         self.seconds += perf_counter() - start
         return found
 
-    # what a rounding unit in the inputs does ------------------------------------------
-
-    def change(
-        self,
-        op: OpSpec,
-        case: Case,
-        expected: Expected,
-        pick: Callable[[Evaluation], Arrays],
-        cotangents: Any = None,
-        second: Any = None,
-    ) -> Arrays:
-        """Sum over all inputs of the change that a relative change of one unit roundoff makes.
-
-        pick: which arrays of an evaluation (outputs, grads, seconds). Elementwise operations
-        change all elements of an operand at once, others one element at a time. Cotangents and
-        second-order vectors are inputs too. Wide arrays of the shapes that `pick` returns.
-        """
-        unit = real_format(expected.common).unit
-        wide = self.widen(op, case, expected.common)
-        base = pick(expected.seen)
-        total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
-
-        def add(ev: Evaluation) -> None:
-            for place, step in enumerate(_steps(base, pick(ev))):
-                if step is not None:
-                    total[place] = total[place] + step
-
-        for name, operand in wide.operands():
-            if operand.data.dtype != wide_dtype(expected.common):
-                continue
-            for data in _nudged(operand.data, unit, elementwise(op)):
-                moved = with_operand(wide.args, name, replace(operand, data=data))
-                add(self.run(op, wide.with_args(moved), cotangents, second))
-        for which in (cotangents, second):
-            for place, array in enumerate(which or ()):
-                if array is None:
-                    continue
-                for data in _nudged(_widen_array(array), unit, elementwise(op)):
-                    swapped = [*which[:place], data, *which[place + 1 :]]
-                    pair = (swapped, second) if which is cotangents else (cotangents, swapped)
-                    add(self.run(op, wide, *pair))
-        return tuple(total)
-
-    def joint_change(
-        self,
-        op: OpSpec,
-        case: Case,
-        expected: Expected,
-        pick: Callable[[Evaluation], Arrays],
-        cotangents: Any = None,
-        second: Any = None,
-    ) -> Arrays:
-        """What one change of every input at once, by plus or minus one unit roundoff, makes.
-
-        To first order it is at most `change`, whatever the signs, so what it allows `change`
-        allows. It costs two runs, of two choices of signs, instead of one per element.
-        """
-        unit = real_format(expected.common).unit
-        wide = self.widen(op, case, expected.common)
-        base = pick(expected.seen)
-        most: list[np.ndarray | None] = [None] * len(base)
-        for rng in (np.random.default_rng(0), np.random.default_rng(1)):
-            args = wide.args
-            for name, operand in wide.operands():
-                if operand.data.dtype == wide_dtype(expected.common):
-                    data = _shaken(operand.data, unit, rng)
-                    args = with_operand(args, name, replace(operand, data=data))
-            vectors = [
-                None if v is None else [
-                    None if a is None else _shaken(_widen_array(a), unit, rng) for a in v
-                ]
-                for v in (cotangents, second)
-            ]  # fmt: skip
-            moved = pick(self.run(op, wide.with_args(args), *vectors))
-            for place, step in enumerate(_steps(base, moved)):
-                if step is not None:
-                    before = most[place]
-                    most[place] = step if before is None else np.maximum(before, step)
-        return tuple(
-            None if b is None else np.zeros(b.shape, _real(b)) if m is None else m
-            for b, m in zip(base, most, strict=True)
-        )
-
-    def change_of_result(
-        self, op: OpSpec, case: Case, expected: Expected, cotangents: Sequence[Any]
-    ) -> Arrays:
-        """What one unit roundoff in the saved result does to the cotangents.
-
-        The graph keeps the rounded result, not the exact one: tanh's 1 - y*y is computed from
-        a y that is off by half an ulp. Runs the vjp rule itself with y moved, all of it at once
-        in elementwise operations, else one element after the other and the changes added up.
-        """
-        from reference_impl import RULES, from_numpy
-
-        rule = RULES[op.parsed.qualified] if op.parsed.qualified in RULES else RULES[op.name]
-        wide = self.widen(op, case, expected.common)
-        tensors = {n: from_numpy(o.data.copy()) for n, o in wide.operands()}
-        names = [a.name for a in op.parsed.tensors]
-        default = dict(zip(rule.names, rule.defaults, strict=True))
-        extra = {n: wide.args.get(n, default[n]) for n in rule.argument_names}
-        ins = [tensors.get(n, wide.args.get(n)) for n in names]
-        unit = real_format(expected.common).unit
-        y, ct = expected.outputs[0], _widen_array(cotangents[0])
-
-        def cotangents_for(result: np.ndarray) -> list[np.ndarray | None]:
-            found = rule.vjp(from_numpy(ct.copy()), ins, from_numpy(result.copy()), **extra)
-            return [None if g is None else self.reference.to_array(g) for g in found]
-
-        with np.errstate(all="ignore"):
-            base = cotangents_for(y)
-            total = [None if b is None else np.zeros(b.shape, _real(b)) for b in base]
-            for moved in _nudged(y, unit, elementwise(op)):
-                for place, (b, m) in enumerate(zip(base, cotangents_for(moved), strict=True)):
-                    if b is not None and m is not None:
-                        total[place] += np.nan_to_num(np.abs(m - b), nan=0.0)
-        return tuple(total)
-
 
 def _bare(word: str) -> str:
     return word.removesuffix("[]")
-
-
-def _real(array: np.ndarray) -> np.dtype:
-    return array.real.dtype
 
 
 def _values(observed: Any) -> Arrays | None:
@@ -384,48 +262,11 @@ def _values(observed: Any) -> Arrays | None:
     return tuple(None if o is None else o.value for o in observed)
 
 
-def _widen_array(array: np.ndarray) -> np.ndarray:
+def widen_array(array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
     name = dtype_name(array.dtype)
     return array.astype(wide_dtype(name)) if is_floating(name) or is_complex(name) else array
 
 
 def _widened(arrays: Any) -> Any:
-    return None if arrays is None else [None if a is None else _widen_array(a) for a in arrays]
-
-
-def _steps(base: Arrays, moved: Arrays) -> list[np.ndarray | None]:
-    """How far each element moved; 0 where that is nan, None where an array is missing."""
-    found: list[np.ndarray | None] = []
-    for b, m in zip(base, moved, strict=True):
-        if b is None or m is None:
-            found.append(None)
-            continue
-        with np.errstate(all="ignore"):
-            step = np.abs(m - b)
-        found.append(np.where(np.isnan(step), 0, step))
-    return found
-
-
-def _shaken(data: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
-    """Every finite element of `data` times 1 + unit or 1 - unit."""
-    signs = rng.integers(0, 2, data.shape) * 2 - 1
-    step = data.real.dtype.type(unit)
-    with np.errstate(all="ignore"):
-        return np.asarray(np.where(np.isfinite(data), data * (1 + signs * step), data))
-
-
-def _nudged(data: np.ndarray, unit: float, together: bool):
-    """`data` times 1 + unit, all elements at once or one at a time."""
-    step = data.real.dtype.type(unit)
-    with np.errstate(all="ignore"):
-        moved = np.asarray(np.where(np.isfinite(data), data * (1 + step), data))
-    if together:
-        yield moved
-        return
-    for place in range(data.size):
-        if data.flat[place] == moved.flat[place] or np.isnan(data.flat[place]):
-            continue
-        one = data.copy()
-        one.flat[place] = moved.flat[place]
-        yield one
+    return None if arrays is None else [None if a is None else widen_array(a) for a in arrays]

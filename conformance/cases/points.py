@@ -350,10 +350,6 @@ def _declared(word: str):
     return lambda seen: np.asarray(word in seen.declared)
 
 
-def _scalar(a: np.ndarray) -> bool:
-    return a.ndim == 0
-
-
 # what only the table knows: it stands in the `points` of a call
 DECLARED = (
     "repeated_index", "outside_index", "outside_dim", "repeated_dim", "other_rank",
@@ -389,7 +385,7 @@ PREDICATES: dict[str, Callable[[Seen], np.ndarray]] = {
     "shift_out_of_range": _shift,
     "zero_product": lambda seen: np.asarray(seen.whole and bool((seen.inputs[0] == 0).any())),
     "empty": lambda seen: np.asarray(any(a.size == 0 for a in seen.inputs)),
-    "zero_dim": lambda seen: np.asarray(any(_scalar(a) for a in seen.inputs)),
+    "zero_dim": lambda seen: np.asarray(() in (seen.shapes or [a.shape for a in seen.inputs])),
     **{word: _declared(word) for word in DECLARED},
     "always": lambda seen: np.asarray(True),
 }

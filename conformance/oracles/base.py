@@ -47,7 +47,7 @@ def second_order_bound(vjp: Bound) -> Bound:
 
     An exact or ulp-bounded vjp is a formula of at most K roundings.
     """
-    roundings = vjp.factor if vjp.kind in ("stable", "log", "ulp") else 1
+    roundings = vjp.factor if vjp.kind in ("stable", "product", "log", "ulp") else 1
     if vjp.kind == "dot":
         return vjp
     return Bound("log" if vjp.kind == "log" else "stable", factor=4 * max(roundings, 1))

@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 from packaging.specifiers import SpecifierSet
 
-from conformance.accuracy.formats import FORMATS, HALVES, np_dtype, real_format
+from conformance.accuracy.formats import np_dtype, real_format
 from conformance.cases.case import Operand
 from conformance.cases.generate import with_operand
 from conformance.oracles import (  # noqa: F401 (enter what they define)
     jax_rules,
+    own_formulas,
     torch_formulas,
     torch_rules,
 )
-from conformance.oracles.formulas import FORMULAS, Operands
 from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import PICKS, RULES, Prediction, complex_of, rule
-from conformance.oracles.steps import Machine
+from conformance.oracles.prediction import PICKS, RULES, Prediction, complex_of, flushed, rule
 from conformance.specs import Divergence
 
 
@@ -244,57 +243,6 @@ def other_zero(p: Prediction) -> np.ndarray:
     return np.where(p.norm == 0, -p.norm, p.norm)
 
 
-def _followed(p: Prediction, dtype: str) -> np.ndarray:
-    library = p.ctx.backend.name.partition(":")[0]
-    found = FORMULAS.get((library, p.ctx.op.name, p.comparison.what))
-    if found is None or p.sample.expected.common not in FORMATS:
-        return p.norm
-    # a short dtype's functions are float32's, within 4 ulp: near a tie either neighbour is right
-    either = 2.0**-21 if p.sample.expected.common in HALVES else 0.0
-    results = []
-    for nudge in dict.fromkeys((0.0, either, -either)):
-        # float16's subnormal numbers are normal ones in float32, in which they are computed
-        machine = Machine(dtype, flush=library == "jax" and dtype != "float16", nudge=nudge)
-        result = found(_operands(p, machine)).kept
-        if result.shape != p.norm.shape:
-            return p.norm  # summed over what it was broadcast to
-        if dtype != p.sample.expected.common:
-            result = Machine(p.sample.expected.common).number(result).kept
-        results.append(as_dtype(result.astype(p.norm.dtype), p.comparison.observed))
-    chosen = results[0]
-    for other in results[1:]:
-        chosen = np.where(other == p.comparison.observed, other, chosen)
-    return chosen
-
-
-def _operands(p: Prediction, machine: Machine) -> Operands:
-    given = {name: machine.number(data) for name, data in _wide_operands(p).items()}
-    for argument in p.ctx.op.parsed.tensors:
-        number = p.sample.case.args.get(argument.name)
-        if isinstance(number, (bool, int, float)):
-            given[argument.name] = machine.number(number)
-    first, second, third, *_ = *(given.get(a.name) for a in p.ctx.op.parsed.tensors), None, None, None
-    ct = None if p.comparison.what == "y" else machine.number(p.sample.cotangents[0])
-    return Operands(first, second, third, ct, p.sample.case.args)
-
-
-def _wide_operands(p: Prediction) -> dict[str, np.ndarray]:
-    wide = p.ctx.expectation.widen(p.ctx.op, p.sample.case, p.sample.expected.common)
-    return {name: operand.data for name, operand in wide.operands()}
-
-
-@rule
-def own_formula(p: Prediction) -> np.ndarray:
-    """The library's own formula, each step rounded in the dtype, subnormal numbers zeros."""
-    return _followed(p, p.sample.expected.common)
-
-
-@rule
-def own_formula_in_float32(p: Prediction) -> np.ndarray:
-    """The library's own formula in float32, subnormal numbers zeros, rounded once at the end."""
-    return _followed(p, "float32")
-
-
 @rule
 def not_refused(p: Prediction) -> str:
     """The call is accepted."""
@@ -334,12 +282,3 @@ OF_FACTS = frozenset(
                                        "nothing_reduced", "sums_in_int64", "view_of_operand")
     or name.startswith("raises_")
 )  # fmt: skip
-
-
-def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
-    """Numbers below `tiny` as zeros of the same sign, complex ones part by part."""
-    if a.dtype.kind == "c":
-        return complex_of(flushed(a.real, tiny), flushed(a.imag, tiny), a.dtype)
-    if a.dtype.kind != "f":
-        return a
-    return np.where(np.abs(a) < tiny, np.copysign(a.dtype.type(0), a), a)

@@ -116,6 +116,11 @@ def _logistic(x: Number) -> Number:
     return 1 / (1 + steps.exp(-x))
 
 
+def _sigmoid_ct(o: Operands) -> Number:
+    y = _logistic(o.x)
+    return o.ct * (y * (1 - y))
+
+
 def _not_inf(n: Number) -> Number:
     return where(n.a == np.inf, 0, n)
 
@@ -126,7 +131,8 @@ def _softplus(o: Operands) -> Number:
 
 def _silu_ct(o: Operands) -> Number:
     s = _logistic(o.x)
-    return o.ct * s + (o.ct * o.x) * (s * (1 - s))
+    # XLA's compiler fuses a product into the sum: a subnormal one is not flushed
+    return steps.fused(o.ct, s, (o.ct * o.x) * (s * (1 - s)))
 
 
 def _gelu_ct(o: Operands) -> Number:
@@ -178,6 +184,45 @@ def _power_of_number(o: Operands) -> Number:
 
 def _power_of_number_ct(o: Operands) -> Number:
     return o.ct * (steps.log(_not_zero(o.x.machine.number(o.args["self"]))) * _power_of_number(o))
+
+
+def _erfc(o: Operands) -> Number:
+    """From 1 on exp(-x^2), of the rounded square, times a function of 1 / x^2."""
+    tail = steps.exp(-steps.square(o.x)) * steps.erfcx(abs(o.x))
+    return where(abs(o.x) < 1, steps.erfc(o.x), where(o.x < 0, 2 - tail, tail))
+
+
+# Cephes, log1p: x^3 P(x) / Q(x) is what log(1 + x) is more than x - x^2 / 2, for 1 + x between
+# sqrt(1/2) and sqrt(2)
+LOG1P_ABOVE = (
+    4.5270000862445199635215e-5, 4.9854102823193375972212e-1, 6.5787325942061044846969,
+    2.9911919328553073277375e1, 6.0949667980987787057556e1, 5.7112963590585538103336e1,
+    2.0039553499201281259648e1,
+)  # fmt: skip
+LOG1P_BELOW = (
+    1.0, 1.5062909083469192043167e1, 8.3047565967967209469434e1, 2.2176239823732856465394e2,
+    3.0909872225312059774938e2, 2.1642788614495947685003e2, 6.0118660497603843919306e1,
+)  # fmt: skip
+
+
+def _log1p(o: Operands) -> Number:
+    """Cephes's approximation for |x| < sqrt(2) - 1, below where it was made for too."""
+    x = o.x
+    if x.machine.dtype != "float64":
+        inside = steps.log1p(x)  # what the approximation is off is less than a rounding there
+    else:
+        square = steps.square(x)
+        more = x * (square * _polynomial(x, LOG1P_ABOVE) / _polynomial(x, LOG1P_BELOW))
+        inside = x + (more - 0.5 * square)
+    return where(abs(x) < math.sqrt(2) - 1, inside, steps.log(1 + x))
+
+
+def _polynomial(x: Number, coefficients: tuple[float, ...]) -> Number:
+    """The highest power first."""
+    found = x.machine.number(np.zeros(x.a.shape))
+    for coefficient in coefficients:
+        found = found * x + coefficient
+    return found
 
 
 def _expm1(o: Operands) -> Number:
@@ -254,7 +299,7 @@ def _float_divmod(o: Operands) -> tuple[Number, Number]:
     mod = steps.fmod(x, y)
     quotient = where(y.equals(0), x, x - mod) / y
     wrong = ~mod.equals(0) & (steps.sign(y).a != steps.sign(mod).a)
-    return steps.rint(where(wrong, quotient - 1, quotient)), where(wrong, mod + y, mod)
+    return steps.round_away(where(wrong, quotient - 1, quotient)), where(wrong, mod + y, mod)
 
 
 _all(
@@ -264,8 +309,12 @@ _all(
     reciprocal__ct_self=lambda o: o.ct * (-1 * _power(o.x, -2)),
     sqrt__ct_self=lambda o: o.ct * (0.5 / steps.sqrt(o.x)),
     rsqrt__ct_self=lambda o: o.ct * (-0.5 * (1 / steps.sqrt(o.x) / o.x)),
+    exp__ct_self=lambda o: o.ct * steps.exp(o.x),
+    sigmoid__ct_self=_sigmoid_ct,
     exp2__y=lambda o: steps.exp(LN2 * o.x),
     exp2__ct_self=lambda o: (o.ct * LN2) * steps.exp(LN2 * o.x),
+    erfc__y=_erfc,
+    log1p__y=_log1p,
     log2__y=_log2,
     log2__ct_self=lambda o: (o.ct / LN2) / o.x,
     log10__y=lambda o: steps.log(o.x) * LOG10_E,

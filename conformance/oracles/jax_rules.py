@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from conformance.accuracy.formats import np_dtype, real_format
-from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import Prediction, complex_of, rule
+from conformance.oracles.numbers import as_dtype, judge_of
+from conformance.oracles.prediction import Prediction, complex_of, flushed, rule
 
 BLOCK = 16
 
@@ -47,24 +47,62 @@ def _running(x: np.ndarray) -> np.ndarray:
 
 
 @rule
-def other_infinity(p: Prediction) -> np.ndarray:
-    """An infinity of the other sign: a sum that cancels in the end overflows on the way."""
-    return np.copysign(np.inf, -p.norm.real).astype(p.norm.dtype)
+def deviations_overflow(p: Prediction) -> np.ndarray:
+    """The variance's cotangent ct / n * (2 * deviation), less its mean, which is zero.
+
+    Where a doubled deviation overflows, or what is above zero adds up to an overflow, the sum
+    meets infinities: they, or nan, are what every element of the slice is left with.
+    """
+    x, args = p.operand("self"), p.sample.case.args
+    if p.comparison.what != "ct.self" or x.dtype.kind != "f" or not x.size:
+        return p.norm
+    axes = tuple(args["dim"]) if args.get("dim") else tuple(range(x.ndim))
+    ct = np.asarray(p.sample.cotangents[0]).astype(x.dtype)
+    if not args.get("keepdim"):
+        ct = np.expand_dims(ct, tuple(axis % max(x.ndim, 1) for axis in axes)) if x.ndim else ct
+    correction = args.get("correction")
+    freedom = x.size // max(ct.size, 1) - (1 if correction is None else correction)
+    largest = real_format(p.sample.expected.common).max
+    with np.errstate(all="ignore"):
+        doubled = 2 * (x - x.mean(axes, keepdims=True))
+        above = np.sum(np.maximum(ct / freedom * doubled, 0), axes, keepdims=True)
+        twice = np.any(np.abs(doubled) > largest, axes, keepdims=True)
+        lost = np.broadcast_to((above >= largest) | twice, x.shape)
+    seen = p.comparison.observed.astype(p.norm.dtype)
+    return np.where(lost & ~np.isfinite(seen), seen, p.norm)
+
+
+@rule
+def exponentials_overflow(p: Prediction) -> np.ndarray:
+    """logsumexp's cotangent where the maximum is infinite: nothing is taken from the exponents.
+
+    exp(x) / sum(exp(x)) is inf / inf where exp(x) overflows, large numbers beside the infinite.
+    """
+    x, dim = p.operand("self"), p.sample.case.args["dim"]
+    if p.comparison.what != "ct.self" or not x.size:
+        return p.norm
+    axes = tuple(range(x.ndim)) if dim == [] else tuple(dim) if isinstance(dim, list) else (dim,)
+    with np.errstate(all="ignore"):
+        top = np.max(x, axis=axes, keepdims=True) if x.ndim else x
+        lost = np.isinf(top) & (np.exp(x) > real_format(p.sample.expected.common).max)
+    return np.where(lost, np.nan, p.norm).astype(p.norm.dtype)
 
 
 @rule
 def window_restarts_at_nan(p: Prediction) -> np.ndarray:
     """Max pooling's cotangent: a candidate stays while it is >= the next, which a nan never is.
 
+    Subnormal numbers are compared as zeros.
     So nan takes the place of what came before it in its window, and gives it up to what follows,
     be it the padding, which counts as -inf and loses the cotangent.
     """
-    x, args = p.operand("self"), p.sample.case.args
+    x, args, common = p.operand("self"), p.sample.case.args, p.sample.expected.common
     if p.comparison.what != "ct.self" or not x.size:
         return p.norm
     kernel, stride = _pair(args["kernel_size"]), _pair(args.get("stride") or args["kernel_size"])
     padding, dilation = _pair(args.get("padding", 0)), _pair(args.get("dilation", 1))
     ct = np.asarray(p.sample.cotangents[0]).astype(x.dtype)
+    x = flushed(x, _least(common))
     found = np.zeros(x.shape, x.dtype)
     for place in np.ndindex(ct.shape):
         *lead, row, column = place
@@ -83,6 +121,20 @@ def window_restarts_at_nan(p: Prediction) -> np.ndarray:
         if chosen is not None:
             found[chosen] += ct[place]
     return as_dtype(found, p.comparison.observed)
+
+
+@rule
+def flushed_extreme(p: Prediction) -> np.ndarray:
+    """The largest of numbers of which subnormal ones are zeros; which of equal zeros is open."""
+    tiny = _least(p.sample.expected.common)
+    found = flushed(p.again(lambda name, a: flushed(a, tiny)), tiny)
+    seen = p.comparison.observed.astype(found.dtype)
+    return np.where((found == 0) & (seen == 0), seen, found)
+
+
+def _least(dtype: str) -> float:
+    """Below what a number counts as zero: float16's subnormal numbers are normal in float32."""
+    return 0.0 if dtype == "float16" else real_format(dtype).tiny
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -104,6 +156,24 @@ def flushed_terms(p: Prediction) -> np.ndarray:
             np.abs(got.imag - p.norm.imag) <= limit
         )
     return np.where(near, got, p.norm)
+
+
+@rule
+def flushed_sum(p: Prediction) -> np.ndarray:
+    """A sum of products in which subnormal numbers count as zeros wherever they occur.
+
+    Subnormal operands make a number; products and partial sums that are flushed, each less than
+    the smallest normal number away, an interval around it.
+    """
+    tiny = real_format(p.sample.expected.common).tiny
+    key = {"y": "value", "ct": "vjp"}[p.comparison.what.partition(".")[0]]
+    room = 2 * judge_of(p.ctx, p.sample, key).terms(p.place()) * tiny
+    found = p.again(lambda name, a: flushed(a, tiny))
+    got = p.comparison.observed.astype(found.dtype)
+    with np.errstate(all="ignore"):
+        off = got - found
+        near = (np.abs(off.real) <= room) & (np.abs(off.imag) <= room)
+    return np.where(near, got, found)
 
 
 @rule

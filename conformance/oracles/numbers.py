@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.accuracy import bounds
+from conformance.accuracy import bounds, changes
 from conformance.accuracy.bounds import Bound, Judged
 from conformance.accuracy.formats import (
     dtype_name,
@@ -117,7 +117,9 @@ class Judge:
             size = np.nan_to_num(np.abs(exact), nan=0.0, posinf=0.0)
             judged = self._dot(got, exact, size, dtype, self.length())
             if judged.over.any() or judged.skipped:
-                judged = self._dot(got, exact, self.scale(place), dtype, self.terms(place))
+                count = self.terms(place)
+                divisor = count / self.counted(place) if self.key == "value" else 1.0
+                judged = self._dot(got, exact, self.scale(place), dtype, count, divisor)
             return judged
         factor = bound.factor
         # a logarithm of a rounded sum: log(1 + s) is off by a rounding unit of 1 however small s
@@ -133,15 +135,27 @@ class Judge:
             # a nan instead of a number, or a number instead of one, is no matter of how much
             if not (judged.over & (np.isnan(got) == np.isnan(exact))).any():
                 return judged
-        return bounds.judge_stable(got, exact, self.change(place) + floor, dtype, factor)
+        change = self.change(place) + floor
+        if bound.kind == "product" and not is_complex(dtype):
+            factors = self.factors(place)
+            return bounds.judge_product(got, exact, change, dtype, factor, *factors)
+        return bounds.judge_stable(got, exact, change, dtype, factor)
 
     def _dot(
-        self, got: np.ndarray, exact: np.ndarray, scale: np.ndarray, dtype: str, count: int
+        self,
+        got: np.ndarray,
+        exact: np.ndarray,
+        scale: np.ndarray,
+        dtype: str,
+        count: int,
+        divisor: float = 1.0,
     ) -> Judged:
         rounded = 0 if self.key == "value" else 2
         if self.bound.length == "summed":  # one after the other in the dtype itself
             rounded += count
-        return bounds.judge_dot(got, exact, scale, dtype, count, rounded)
+        if self.sample.case.args.get("bias") is not None:  # added to the rounded product
+            rounded += 1
+        return bounds.judge_dot(got, exact, scale, dtype, count, rounded, divisor)
 
     def _saved_overflow(self, got: np.ndarray) -> np.ndarray | None:
         """Where the result that the graph saved overflowed, so that no cotangent can be right.
@@ -197,16 +211,19 @@ class Judge:
         if self._change is None:
             s, e = self.sample, self.ctx.expectation
             total = list(
-                e.change(
-                    self.ctx.op, s.case, s.expected, self.pick,
+                changes.change(
+                    e, self.ctx.op, s.case, s.expected, self.pick,
                     s.cotangents if self.key != "value" else None,
                     s.second if self.key == "second" else None,
                 )
             )  # fmt: skip
-            if self.key == "vjp" and self.ctx.op.saves_result:
-                moved = e.change_of_result(self.ctx.op, s.case, s.expected, s.cotangents or [])
+            if self.key != "value" and self.ctx.op.saves_result:
+                moved = changes.change_of_result(
+                    e, self.ctx.op, s.case, s.expected, self.pick, s.cotangents,
+                    s.second if self.key == "second" else None,
+                )  # fmt: skip
                 total = [
-                    t if m is None or t is None else t + _summed_to(m, t.shape)
+                    t if m is None or t is None else t + m
                     for t, m in zip(total, moved, strict=True)
                 ]
             self._change = total
@@ -216,8 +233,8 @@ class Judge:
         """What one joint change of everything does: less than `change`, and cheap; wide."""
         if self._joint is None:
             s = self.sample
-            self._joint = self.ctx.expectation.joint_change(
-                self.ctx.op, s.case, s.expected, self.pick,
+            self._joint = changes.joint_change(
+                self.ctx.expectation, self.ctx.op, s.case, s.expected, self.pick,
                 s.cotangents if self.key != "value" else None,
                 s.second if self.key == "second" else None,
             )  # fmt: skip
@@ -230,15 +247,34 @@ class Judge:
         scale = self._scale[place]
         return np.zeros(()) if scale is None else np.asarray(np.abs(scale))
 
+    def factors(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of a product, or its cotangent: what the factors above and below 1 make, each alone.
+
+        The cotangent may be ct * y / x: the saved result counts, with the element's own factor.
+        """
+        own = [o.data for _, o in self.sample.case.differentiable()]
+        found = []
+        for limit in (np.maximum, np.minimum):
+            made = np.abs(self._on(lambda a, limit=limit: limit(np.abs(a), 1))[place])
+            if self.key == "vjp":
+                made = made * limit(np.abs(own[place].astype(made.dtype)), 1)
+            found.append(made)
+        return found[0], found[1]
+
     def terms(self, place: int) -> int:
-        """Number of terms of the longest sum: the operation applied to ones counts them."""
+        """Number of terms of the longest sum."""
+        return max(self.counted(place), self.length())
+
+    def counted(self, place: int) -> int:
+        """What the operation gives for ones: the number of terms of the longest sum, and where
+        the sum is divided by their number, 1."""
         if self._counts is None:
             known, key = self.ctx.expectation.counts, self._shapes()
             if key not in known:
                 known[key] = [_most(a) for a in self._on(lambda a: np.ones_like(a))]
             self._counts = known[key]
         counted = self._counts[place]
-        return self.length() if counted is None else max(counted, self.length())
+        return self.length() if counted is None else counted
 
     def _shapes(self) -> Any:
         """All that the operation on ones depends on: no floating number of the inputs."""
@@ -275,7 +311,7 @@ class Judge:
         if word == "window":
             weight = operands[1] if len(operands) > 1 else first
             return max(1, weight.size // max(weight.shape[0], 1))
-        if word in ("repeats", "summed"):
+        if word in ("", "repeats", "summed"):
             return 1
         raise KeyError(word)
 
@@ -337,9 +373,3 @@ def _apply(function: Callable[[np.ndarray], np.ndarray], a: np.ndarray) -> np.nd
     """The function's result as an array of the same dtype (NumPy makes scalars of 0-dim ones)."""
     return np.asarray(function(a)).astype(a.dtype)
 
-
-def _summed_to(terms: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Terms of a broadcast operand's cotangent, added up to the operand's own shape."""
-    lead = tuple(range(terms.ndim - len(shape)))
-    ones = tuple(len(lead) + i for i, n in enumerate(shape) if n == 1 != terms.shape[len(lead) + i])
-    return terms.sum(axis=lead + ones, keepdims=True).reshape(shape)

@@ -85,3 +85,12 @@ def complex_of(real: np.ndarray, imag: np.ndarray, dtype: Any) -> np.ndarray:
     found = np.empty(np.shape(real), dtype)
     found.real, found.imag = real, imag
     return found
+
+
+def flushed(a: np.ndarray, tiny: float) -> np.ndarray:
+    """Numbers below `tiny` as zeros of the same sign, complex ones part by part."""
+    if a.dtype.kind == "c":
+        return complex_of(flushed(a.real, tiny), flushed(a.imag, tiny), a.dtype)
+    if a.dtype.kind != "f":
+        return a
+    return np.where(np.abs(a) < tiny, np.copysign(a.dtype.type(0), a), a)

@@ -138,9 +138,13 @@ arctan2 = _function("arctan2", np.arctan2)
 hypot = _function("hypot", np.hypot)
 power = _function("power", np.power)
 erfc = _function("erfc", lambda a: special.erfc(a.astype(np.float64)))
+erfcx = _function("erfcx", lambda a: special.erfcx(a.astype(np.float64)))
 floor = _function("floor", np.floor, exact=True)
 sign = _function("sign", np.sign, exact=True)
-rint = _function("rint", np.rint, exact=True)
+# halves away from zero, where NumPy's rint goes to even
+round_away = _function(
+    "round_away", lambda a: np.copysign(np.floor(np.abs(a) + 0.5), a), exact=True
+)
 maximum = _function("maximum", np.maximum, exact=True)
 minimum = _function("minimum", np.minimum, exact=True)
 
@@ -153,8 +157,13 @@ def fmod(x: Number, y: Number) -> Number:
 
 
 def fused(x: Number, y: Any, z: Any) -> Number:
-    """x * y + z, rounded once; of float32 numbers at most, whose products the wide dtype holds."""
+    """x * y + z, rounded once, as far as the wide dtype holds the product (it does float32's)."""
     return x._step(lambda a, b, c: a * b + c, y, z)
+
+
+def total(x: Number, axes: tuple[int, ...]) -> Number:
+    """The sum over the axes, which stay with size 1, rounded once: what any order comes near."""
+    return x._step(lambda a: np.sum(a, axis=axes, keepdims=True))
 
 
 def scaled(x: Number, number: float) -> Number:

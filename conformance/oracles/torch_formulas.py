@@ -69,3 +69,4 @@ FORMULAS["reference", "hypot", "ct.other"] = lambda o: o.ct * (o.y / steps.hypot
 FORMULAS["torch", "erf", "y"] = _erf
 FORMULAS["torch", "log10", "ct.self"] = _log10_ct
 FORMULAS["torch", "floor_divide", "y"] = _floor_divide
+FORMULAS["torch", "div.Tensor_mode", "y"] = _floor_divide

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from conformance.accuracy.formats import HALVES, real_format
+from conformance.oracles import steps
 from conformance.oracles.numbers import as_dtype
-from conformance.oracles.prediction import Prediction, rule
+from conformance.oracles.prediction import RULES, Prediction, rule
+from conformance.oracles.steps import Machine, Number
 
 # How far the function inside gelu may be from the exact one, in rounding units of 1. For erf in
 # float32, polynomials with an absolute error are used, in ATen (Abramowitz & Stegun 7.1.26) and
@@ -108,6 +110,111 @@ def terms_cancel(p: Prediction) -> np.ndarray:
     g = np.abs(np.asarray(p.sample.cotangents[0]).astype(x.dtype) * weight)
     terms = g + g.mean(axes, keepdims=True) + unit * (g * unit).mean(axes, keepdims=True)
     return _up_to(p, UNITS * real_format(_carried(p)).unit * scale * terms)
+
+
+@rule
+def moments_cancel(p: Prediction) -> np.ndarray:
+    """layer_norm's cotangent as PyTorch makes it of two sums and two saved moments.
+
+    With g = ct * weight, s = sum(g * x), d = sum(g), and mean and r = 1 / deviation rounded to the
+    dtype: r * g + b * x + c, b = (d * mean - s) * r^3 / n, c = -b * mean - d * r / n. The sum may
+    be far less than its terms, and off by what each of them was rounded by; where one of them
+    overflows, so does what it is added to.
+    """
+    if p.comparison.what != "ct.input":
+        return p.norm
+    args, given, x = p.sample.case.args, dict(p.sample.case.operands()), p.operand("input")
+    axes = tuple(range(x.ndim - len(args["normalized_shape"]), x.ndim))
+    n = int(np.prod(args["normalized_shape"]))
+    weight = p.operand("weight") if "weight" in given else np.ones((), x.dtype)
+    ct = np.asarray(p.sample.cotangents[0])
+    carried, common = _carried(p), p.sample.expected.common
+    machine = Machine(carried)
+    mean, root = _moments(machine, common, machine.number(x), axes, args.get("eps", 1e-5))
+    share = machine.number(1 / n)
+
+    def combined(ct: Number, weight: Number, x: Number, mean: Number, sign: int) -> Number:
+        g = ct * weight
+        s, d = steps.total(g * x, axes), steps.total(g, axes)
+        # compiled, the products in the differences of scalars are fused
+        b = steps.fused(d, mean, sign * s) * root * root * root * share
+        return root * g + b * x + sign * steps.fused(b, mean, d * root * share)
+
+    numbers = [machine.number(a) for a in (ct, weight, x)]
+    found = combined(*numbers, mean, -1).a
+    # of absolute values nothing cancels: that many roundings there are, and three of r, one of mean
+    size = combined(*map(abs, numbers), abs(mean), 1).a
+    units = (n + 8) * real_format(carried).unit + (0 if common == carried else 4 * real_format(common).unit)
+    with np.errstate(all="ignore"):
+        near = _up_to(p, np.where(np.isfinite(size), units * size, 0))
+    found = np.broadcast_to(found, p.norm.shape).astype(p.norm.dtype)
+    return np.where(np.isfinite(found) & np.isfinite(p.norm), near, found)
+
+
+def _moments(
+    machine: Machine, common: str, x: Number, axes: tuple[int, ...], eps: float
+) -> tuple[Number, Number]:
+    """Mean and reciprocal deviation, computed in the machine's dtype and saved in the common one."""
+    n = int(np.prod([x.a.shape[axis] for axis in axes]))
+    mean = steps.total(x, axes) / n
+    away = x - mean
+    root = 1 / steps.sqrt(steps.total(away * away, axes) / n + eps)
+    return tuple(machine.number(Machine(common).number(m.a).a) for m in (mean, root))
+
+
+@rule
+def padded_pairs(p: Prediction) -> np.ndarray:
+    """conv2d by dot products of pairs of bfloat16: what has no partner is paired with zeros.
+
+    A single input channel is read in pairs of neighbours in a row, the right one times zero; the
+    last of an odd number of kernels in one of several groups is read twice, once times zero. Zero
+    times an infinity or nan is nan. Else as `flushed_sum`.
+    """
+    found = RULES["flushed_sum"](p)
+    weight, groups = p.operand("weight"), p.sample.case.args.get("groups", 1)
+    kernels = weight.shape[0] // groups
+    if p.comparison.what == "y" and weight.shape[1] == 1:
+        marks = p.again(_right_neighbours)
+    elif p.comparison.what == "ct.input" and groups > 1 and kernels % 2:
+
+        def spoilt(name: str, a: np.ndarray) -> np.ndarray:
+            last = (np.arange(len(a)) % kernels == kernels - 1).reshape(-1, 1, 1, 1)
+            return np.where(last & ~np.isfinite(a), np.nan, a) if name == "weight" else a
+
+        marks = p.again(spoilt)
+    else:
+        return found
+    return np.where(np.isnan(marks), np.nan, found).astype(found.dtype)
+
+
+def _right_neighbours(name: str, a: np.ndarray) -> np.ndarray:
+    """Operands of a convolution that is nan where a tap's right neighbour is no finite number."""
+    if name != "input":
+        return np.ones_like(a)
+    right = np.concatenate([a[..., 1:], np.zeros_like(a[..., :1])], axis=-1)
+    return np.where(np.isfinite(right), 0, np.nan).astype(a.dtype)
+
+
+@rule
+def quotients_cancel(p: Prediction) -> np.ndarray:
+    """The derivative of a product's cotangent ct * y / x, where no element is zero.
+
+    Element j adds ct * y * v_i / (x_i * x_j) over all i, and takes ct * y * v_j / x_j^2, which is
+    the term of i = j, away again: off by what these terms are rounded by, large as they may be.
+    """
+    x, args = p.operand("self"), p.sample.case.args
+    if p.comparison.what != "second.self" or (x == 0).any() or not x.ndim:
+        return p.norm
+    dim = args["dim"]
+
+    def back(a: Any) -> np.ndarray:
+        wide = np.asarray(a).astype(x.dtype)
+        return wide if args.get("keepdim") else np.expand_dims(wide, dim)
+
+    y, ct = back(p.sample.expected.outputs[0]), back(p.sample.cotangents[0])
+    quotients = np.abs(np.asarray(p.sample.second[0]).astype(x.dtype) / x)
+    terms = np.abs(ct * y / x) * (np.sum(quotients, dim, keepdims=True) + quotients)
+    return _up_to(p, (x.shape[dim] + UNITS) * real_format(p.sample.expected.common).unit * terms)
 
 
 @rule

@@ -98,6 +98,14 @@ def test_max_pool_chooses_the_first_maximum_and_the_last_nan(values):
         assert place == (2 if np.isnan(values[0][0]) else 0)
 
 
+@pytest.mark.parametrize("signs", [[1, -1, -1, -1], [-1, 1, 1, 1], [1, 1, 1, -1]])
+def test_max_pool_gives_the_first_of_equal_zeros(signs):
+    zeros = np.copysign(0.0, signs).reshape(1, 1, 2, 2).repeat(9, 1).astype(np.float32)
+    for lib in (reference_impl, torch):
+        y = lib.nn.functional.max_pool2d(lib.tensor(zeros), 2).numpy()
+        assert (np.signbit(y) == (signs[0] < 0)).all()
+
+
 @pytest.mark.parametrize("call", [
     lambda lib, F: F.cross_entropy(lib.ones(2, 3), lib.tensor([0, 3])),
     lambda lib, F: F.cross_entropy(lib.ones(2, 3), lib.tensor([0, 1, 2])),
