@@ -1,6 +1,5 @@
 """From a call to a result: bind arguments, choose the overload, promote, compute, record."""
 
-
 import numpy as np
 
 from reference_impl import dtypes as dt

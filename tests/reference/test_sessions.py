@@ -1,14 +1,23 @@
-"""Sessions of tests/reference/sessions.py end alike on the reference and on torch."""
+"""Sessions that tell how autograd behaves end alike on the reference and on torch.
 
+The files in sessions/ hold them, divided by lines of three dashes: each leaves a result in `out`, or is
+refused. T is the library.
+"""
+
+import pathlib
 import warnings
 
 import pytest
 from random_programs import builtin_name
-from sessions import SESSIONS
 
 import reference_impl
 
 torch = pytest.importorskip("torch")
+
+HERE = pathlib.Path(__file__).parent / "sessions"
+SESSIONS = [pytest.param(session, id=f"{path.stem}-{number}")
+            for path in sorted(HERE.glob("*.txt"))
+            for number, session in enumerate(path.read_text().strip().split("\n---\n"))]
 
 # what torch's message says beyond these words is advice, or names the node of a later history
 WORDS = 45
@@ -41,9 +50,8 @@ def digits(x):
     return f"{x:.5g}" if isinstance(x, (float, complex)) else x
 
 
-@pytest.mark.parametrize("number", range(len(SESSIONS)))
-def test_session_ends_as_on_torch(number):
-    session = SESSIONS[number]
+@pytest.mark.parametrize("session", SESSIONS)
+def test_session_ends_as_on_torch(session):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         want = outcome(session, torch)
