@@ -228,6 +228,8 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     """log_probs (T, N, C) or (T, C); the mean is over the batch, each loss by its target's length."""
     word = reduction_word(reduction)
     only_floats("ctc_loss_cpu", log_probs._array)
+    if not log_probs.numel():
+        raise Argument("log_probs tensor must not be empty")
     batched = log_probs.ndim == 3
     lp = log_probs if batched else log_probs.unsqueeze(1)
     lengths = [[int(n) for n in (x.reshape(-1).tolist() if hasattr(x, "tolist") else

@@ -118,18 +118,22 @@ def largest(x, at, count):
     return values, at[chosen, np.arange(at.shape[1])]
 
 
+def lines(shape, count):
+    """The shape with its last `count` dimensions as one; without a -1, which an empty batch forbids."""
+    return *shape[:-count], math.prod(shape[-count:])
+
+
 def spread(ct, indices, shape, count):
     """Zeros of `shape` (of the image) with ct added at the indices; Tensors."""
-    first = shape[:-count]
-    flat = torch.zeros(*first, math.prod(shape[-count:]), dtype=ct.dtype)
-    return flat.scatter_add(-1, indices.reshape(*first, -1), ct.reshape(*first, -1)).reshape(shape)
+    flat = torch.zeros(*lines(shape, count), dtype=ct.dtype)
+    taken = lines(indices.shape, count)
+    return flat.scatter_add(-1, indices.reshape(taken), ct.reshape(taken)).reshape(shape)
 
 
 def picked(x, indices, count):
     """The elements of the image x at the indices: the adjoint of spread; Tensors."""
-    first = x.shape[:-count]
-    size = math.prod(x.shape[-count:])
-    return x.reshape(*first, size).gather(-1, indices.reshape(*first, -1)).reshape(indices.shape)
+    flat = x.reshape(lines(x.shape, count))
+    return flat.gather(-1, indices.reshape(lines(indices.shape, count))).reshape(indices.shape)
 
 
 def max_vjp(count):
@@ -182,10 +186,11 @@ def max_pooling(count):
 def max_backward(name, count):
     """What the graph of the pooling computes, as torch also offers it by name."""
     def forward(grad_output, self, kernel_size, stride, padding, dilation, ceil_mode, indices):
-        first, total = self.shape[:-count], math.prod(self.shape[-count:])
-        y = np.zeros((math.prod(first), total), carry(grad_output).dtype)
-        lines = np.arange(len(y))[:, None]
-        np.add.at(y, (lines, indices.reshape(len(y), -1)), grad_output.reshape(len(y), -1))
+        images, total = math.prod(self.shape[:-count]), math.prod(self.shape[-count:])
+        taken = images, math.prod(indices.shape[-count:])
+        y = np.zeros((images, total), carry(grad_output).dtype)
+        np.add.at(y, (np.arange(images)[:, None], indices.reshape(taken)),
+                  grad_output.reshape(taken))
         return y.astype(grad_output.dtype).reshape(self.shape)
 
     rule(f"{name}_with_indices_backward", forward, inputs=("self", "grad_output", "indices"),
